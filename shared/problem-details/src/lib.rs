@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Errors as part of the API: RFC 9457 problem details, and the strict reading of input that produces most
+//! of them.
+//!
+//! - [`Problem`]: one error answer, with a stable `type`, a status and optional field errors. It is an axum
+//!   response; the HTTP edge completes it with the request id.
+//! - [`Json`] and [`Query`]: extractors that read a body or a query string completely before they complain,
+//!   so that one answer names every field that is wrong.
+//! - [`EntityTag`], [`IfMatch`] and [`IfNoneMatch`]: optimistic concurrency and revalidation over HTTP
+//!   (RFC 9110, section 13) with row versions as tags.
+
+mod conditional;
+mod input;
+mod problem;
+
+pub use conditional::{EntityTag, IfMatch, IfNoneMatch};
+pub use input::{InputErrors, InvalidValue, Json, Query};
+pub use problem::{FieldError, Problem, ProblemBody};
