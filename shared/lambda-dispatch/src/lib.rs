@@ -1,1 +1,124 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod http;
+mod outbox;
+mod service;
+mod sqs;
+mod standard_routes;
+mod stream;
+mod trigger;
+
+use std::{process::ExitCode, sync::Arc};
+
+use axum::Router;
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde_json::value::{RawValue, to_raw_value};
+use tracing::{Instrument, error, error_span};
+
+pub use crate::{
+    batch::{BatchAnswer, BatchItemFailure},
+    http::BODY_LIMIT,
+    outbox::Outbox,
+    service::{Change, Content, Fact, HandlerError, Message, Row, Service},
+    standard_routes::openapi,
+    trigger::{HttpSource, Trigger, UnknownEvent},
+};
+
+/// Starts a function: telemetry, AWS configuration, the service as `connect` makes it, and the Lambda runtime.
+///
+/// Ends only with the environment, or with one clear line if the configuration is not complete.
+pub fn run<S, C>(connect: C) -> ExitCode
+where
+    S: Service,
+    C: AsyncFnOnce(&aws_types::SdkConfig) -> Result<S, HandlerError>,
+{
+    telemetry::init();
+    log_panics();
+    let started = tokio_runtime().map_err(HandlerError::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let config = service_config::aws()?;
+            let outbox = Outbox::from_env(&config)?;
+            let environment = service_config::required("ENVIRONMENT")?;
+            let dispatcher = Dispatcher::new(connect(&config).await?, outbox, &environment);
+            let handler = move |LambdaEvent { payload, context }| {
+                let dispatcher = dispatcher.clone();
+                async move { dispatcher.handle(payload, context).await }
+            };
+            lambda_runtime::run_concurrent(service_fn(handler)).await
+        })
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            error!(error = %telemetry::chain(&*cause), "the function can't start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One environment serves one request at a time, and one thread does that with the least work. Where Lambda
+/// gives it several at once (Managed Instances), they share all cores.
+fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let concurrency = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|limit| limit.parse::<u32>().ok());
+    let mut builder = match concurrency {
+        Some(2..) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
+}
+
+/// Panics are caught where one record or request is handled; the place where they happen is known only here.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(place, "panicked");
+    }));
+}
+
+/// Takes any event of a function to the code that it is for.
+#[derive(Debug)]
+pub struct Dispatcher<S> {
+    service: S,
+    router: Router,
+    outbox: Arc<Outbox>,
+    queue_prefix: Arc<str>,
+}
+
+impl<S: Clone> Clone for Dispatcher<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: self.service.clone(),
+            router: self.router.clone(),
+            outbox: Arc::clone(&self.outbox),
+            queue_prefix: Arc::clone(&self.queue_prefix),
+        }
+    }
+}
+
+impl<S: Service> Dispatcher<S> {
+    /// A dispatcher for one service. Queues are named `<environment>-<queue>`; the service sees the second part.
+    pub fn new(service: S, outbox: Outbox, environment: &str) -> Self {
+        let router = standard_routes::router(&service);
+        let queue_prefix = format!("{environment}-").into();
+        Self { service, router, outbox: Arc::new(outbox), queue_prefix }
+    }
+
+    /// Handles one invocation. An error fails the invocation as a whole; it is left for events of no known
+    /// kind and for batches that are no batches.
+    pub async fn handle(&self, event: Box<RawValue>, context: Context) -> Result<Box<RawValue>, HandlerError> {
+        let span = error_span!("invocation", request_id = context.request_id);
+        let handled = async {
+            let result = match Trigger::of(&event) {
+                Ok(Trigger::Http(source)) => self.http(source, &event, context).await,
+                Ok(Trigger::Sqs) => self.sqs(&event, &context).await.and_then(|answer| Ok(to_raw_value(&answer)?)),
+                Ok(Trigger::DynamoDbStream) => {
+                    self.stream(&event, &context).await.and_then(|answer| Ok(to_raw_value(&answer)?))
+                }
+                Err(unknown) => Err(unknown.into()),
+            };
+            result.inspect_err(|cause| error!(error = %telemetry::chain(&**cause), "invocation failed"))
+        };
+        handled.instrument(span).await
+    }
+}

@@ -1,0 +1,168 @@
+//! The way out: the service's topic, the stream's dead-letter queue, and the retry time of a message.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
+
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use aws_types::SdkConfig;
+use domain_events::Event;
+use serde_json::value::RawValue;
+use service_config::ConfigError;
+
+use crate::HandlerError;
+
+/// Where a service's events and its failures go. The clients are made at first use: most requests need
+/// neither.
+#[derive(Debug)]
+pub struct Outbox {
+    config: SdkConfig,
+    topic_arn: String,
+    stream_dlq_url: String,
+    sns: OnceLock<aws_sdk_sns::Client>,
+    sqs: OnceLock<aws_sdk_sqs::Client>,
+}
+
+/// An event about to be published, with the record that it was made of.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) sequence_number: String,
+    pub(crate) record: &'a RawValue,
+    pub(crate) event: Event,
+}
+
+impl Outgoing<'_> {
+    /// Entries that one `PublishBatch` takes. The largest event (an order of 50 lines) has about 10 KiB, so that
+    /// ten of them stay well below the 256 KiB that a call may have.
+    pub(crate) const BATCH: usize = 10;
+}
+
+/// An entry of a batch that the topic did not take.
+#[derive(Debug)]
+pub(crate) struct EntryFailure {
+    /// Position in the batch.
+    pub(crate) index: usize,
+    /// Whether the entry itself is at fault, so that repeating it can't help.
+    pub(crate) permanent: bool,
+    /// What the topic says about it.
+    pub(crate) reason: String,
+}
+
+impl Outbox {
+    /// Where the environment variables `EVENTS_TOPIC_ARN` and `STREAM_DLQ_URL` say.
+    pub fn from_env(config: &SdkConfig) -> Result<Self, ConfigError> {
+        let topic_arn = service_config::required("EVENTS_TOPIC_ARN")?;
+        let stream_dlq_url = service_config::required("STREAM_DLQ_URL")?;
+        Ok(Self::new(config, topic_arn, stream_dlq_url))
+    }
+
+    /// A given topic and dead-letter queue.
+    pub fn new(config: &SdkConfig, topic_arn: String, stream_dlq_url: String) -> Self {
+        let (config, sns, sqs) = (config.clone(), OnceLock::new(), OnceLock::new());
+        Self { config, topic_arn, stream_dlq_url, sns, sqs }
+    }
+
+    /// Publishes up to [`Outgoing::BATCH`] events in one call; answers which of them were not taken, lowest
+    /// first.
+    pub(crate) async fn publish(&self, events: &[Outgoing<'_>]) -> Result<Vec<EntryFailure>, HandlerError> {
+        let mut entries = Vec::with_capacity(events.len());
+        for (index, Outgoing { event, .. }) in events.iter().enumerate() {
+            let event_type = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(event.payload.event_type())
+                .build()?;
+            let entry = PublishBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message(event.to_json()?)
+                .message_attributes("event_type", event_type)
+                .build()?;
+            entries.push(entry);
+        }
+        let sns = self.sns.get_or_init(|| aws_sdk_sns::Client::new(&self.config));
+        let answer = sns
+            .publish_batch()
+            .topic_arn(&self.topic_arn)
+            .set_publish_batch_request_entries(Some(entries))
+            .send()
+            .await?;
+        let mut failures: Vec<EntryFailure> = answer
+            .failed()
+            .iter()
+            .map(|failed| EntryFailure {
+                // An id that is not one of ours would be a fault of the topic: count it against the first entry,
+                // so that nothing is taken for published that may not be.
+                index: failed.id().parse().unwrap_or(0),
+                permanent: failed.sender_fault(),
+                reason: format!("{} {}", failed.code(), failed.message().unwrap_or_default()),
+            })
+            .collect();
+        failures.sort_by_key(|failure| failure.index);
+        Ok(failures)
+    }
+
+    /// Keeps a stream record that can't become an event, whole and with the reason.
+    pub(crate) async fn set_aside(&self, record: &RawValue, reason: &str) -> Result<(), HandlerError> {
+        let reason: String = reason.chars().take(1024).collect();
+        let attribute = aws_sdk_sqs::types::MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(reason)
+            .build()?;
+        self.sqs()
+            .send_message()
+            .queue_url(&self.stream_dlq_url)
+            .message_body(record.get())
+            .message_attributes("reason", attribute)
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Brings a failed message back sooner than its visibility timeout would, later with every failure: after
+    /// about 1, 4 and 16 seconds, with jitter so that what failed together does not come back together.
+    pub(crate) async fn retry_later(
+        &self,
+        queue: &str,
+        receipt_handle: String,
+        receive_count: u32,
+    ) -> Result<(), HandlerError> {
+        // Queues of one account and region differ in the last part of their address only.
+        let Some((base, _)) = self.stream_dlq_url.rsplit_once('/') else {
+            return Err("STREAM_DLQ_URL is not the address of a queue".into());
+        };
+        self.sqs()
+            .change_message_visibility()
+            .queue_url(format!("{base}/{queue}"))
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(back_off(receive_count).as_secs()).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    fn sqs(&self) -> &aws_sdk_sqs::Client {
+        self.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.config))
+    }
+}
+
+/// Full-second back-off: 4^(n-1) seconds, at most 15 minutes, plus up to half of it.
+fn back_off(receive_count: u32) -> Duration {
+    let base = 4_u64.saturating_pow(receive_count.saturating_sub(1)).min(900);
+    // The clock's sub-second part is random enough to spread retries.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let jitter = (base + 1) * u64::from(now.subsec_micros() % 1000) / 2000;
+    Duration::from_secs(base + jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_come_later_each_time_within_bounds() {
+        for (count, least, most) in [(1, 1, 2), (2, 4, 6), (3, 16, 24), (99, 900, 1_350)] {
+            let seconds = back_off(count).as_secs();
+            assert!((least..=most).contains(&seconds), "{count}: {seconds}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Routes that every service has: health and its own OpenAPI document.
+
+use axum::{
+    Router,
+    extract::State,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderValue, header::CONTENT_TYPE};
+use problem_details::{Json, Problem, ProblemBody};
+use serde::Serialize;
+use utoipa::{
+    OpenApi, ToSchema,
+    openapi::{
+        ContentBuilder, Ref, RefOr, ResponseBuilder,
+        path::{HttpMethod, OperationBuilder, PathItem},
+        response::Response as ResponseDoc,
+    },
+};
+
+use crate::Service;
+
+/// Whether the service lives and can work.
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    /// `up`, as the load balancer's health check and people expect it.
+    #[schema(example = "up")]
+    status: &'static str,
+    /// The service that answers.
+    #[schema(example = "order-service")]
+    service: &'static str,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    components(schemas(Health, ProblemBody<'static>)),
+    modifiers(&BearerToken)
+)]
+struct Shared;
+
+/// The ways in which callers say who they are.
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme::ApiKey as Key,
+            SecurityScheme::Http,
+        };
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("bearer", Http(bearer));
+        components.add_security_scheme("api_key", Key(ApiKey::Header(ApiKeyValue::new("x-api-key"))));
+    }
+}
+
+/// The service's router: its own routes and the standard ones.
+pub(crate) fn router<S: Service>(service: &S) -> Router {
+    let collection = S::COLLECTION;
+    let (routes, _) = S::routes().split_for_parts();
+    routes
+        .route("/health/live", get(live::<S>))
+        .route("/health/ready", get(ready::<S>))
+        .route(&format!("/api/{collection}/health/live"), get(live::<S>))
+        .route(&format!("/api/{collection}/health/ready"), get(ready::<S>))
+        .route(&format!("/api/{collection}/openapi.json"), get(document::<S>))
+        .layer(middleware::from_fn(keep_matched_path))
+        .with_state(service.clone())
+}
+
+/// The OpenAPI 3.1 document of a service, generated from its routes.
+pub fn openapi<S: Service>() -> utoipa::openapi::OpenApi {
+    let mut document = S::routes().into_openapi();
+    document.merge(Shared::openapi());
+    document.info = utoipa::openapi::InfoBuilder::new()
+        .title(S::NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .license(None)
+        .build();
+    for (probe, summary) in [("live", "Is the function running?"), ("ready", "Can it do its work?")] {
+        let ok = ResponseBuilder::new()
+            .description("Yes")
+            .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name("Health"))).build());
+        let operation = OperationBuilder::new()
+            .tag("health")
+            .summary(Some(summary))
+            .response("200", ok.build())
+            .build();
+        let path = format!("/api/{}/health/{probe}", S::COLLECTION);
+        document.paths.paths.insert(path, PathItem::new(HttpMethod::Get, operation));
+    }
+    let problem: RefOr<ResponseDoc> = ResponseBuilder::new()
+        .description("Any error (RFC 9457)")
+        .content(
+            "application/problem+json",
+            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
+        )
+        .build()
+        .into();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.entry("default".to_owned()).or_insert(problem.clone());
+        }
+    }
+    document
+}
+
+async fn live<S: Service>() -> Json<Health> {
+    Json(Health { status: "up", service: S::NAME })
+}
+
+async fn ready<S: Service>(State(service): State<S>) -> Result<Json<Health>, Problem> {
+    service.ready().await.map_err(|cause| Problem::unavailable(5).caused_by(cause))?;
+    Ok(live::<S>().await)
+}
+
+async fn document<S: Service>() -> Result<Response, Problem> {
+    let document = openapi::<S>().to_json().map_err(Problem::internal)?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response())
+}
+
+/// Keeps the route's pattern with the answer, for the log: paths themselves hold ids.
+async fn keep_matched_path(request: axum::extract::Request, next: middleware::Next) -> Response {
+    let route = request.extensions().get::<axum::extract::MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
