@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn currencies_are_never_mixed_and_sums_never_wrap() {
-        let money = |amount, code: &str| Money { amount, currency: Currency::try_from(code.to_owned()).unwrap() };
+        let money =
+            |amount, code: &str| Money { amount, currency: Currency::try_from(code.to_owned()).unwrap() };
         assert_eq!(money(1, "EUR").plus(money(2, "EUR")), Some(money(3, "EUR")));
         assert_eq!(money(1, "EUR").plus(money(2, "USD")), None);
         assert_eq!(money(i64::MAX, "EUR").plus(money(1, "EUR")), None);

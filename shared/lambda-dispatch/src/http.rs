@@ -14,7 +14,10 @@ use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
 };
-use lambda_http::{Adapter, LambdaEvent, request::LambdaRequest, service_fn};
+use lambda_http::{
+    Adapter, LambdaEvent, aws_lambda_events::apigw::ApiGatewayProxyRequest, request::LambdaRequest,
+    service_fn,
+};
 use lambda_runtime::Context;
 use problem_details::Problem;
 use serde_json::{
@@ -48,7 +51,8 @@ impl<S: Service> Dispatcher<S> {
         let context = &context;
         // The adapter panics on an address that is none, and a client can send one.
         let call = catch_unwind(AssertUnwindSafe(|| {
-            let respond = |request| async move { Ok::<_, HandlerError>(self.respond(request, context).await) };
+            let respond =
+                |request| async move { Ok::<_, HandlerError>(self.respond(request, context).await) };
             Adapter::from(service_fn(respond)).call(LambdaEvent::new(request, context.clone()))
         }));
         match call {
@@ -119,7 +123,12 @@ fn read(source: HttpSource, event: &RawValue) -> serde_json::Result<LambdaReques
     let event = event.get();
     Ok(match source {
         HttpSource::ApiGatewayV2 => LambdaRequest::ApiGatewayV2(serde_json::from_str(event)?),
-        HttpSource::ApiGatewayV1 => LambdaRequest::ApiGatewayV1(serde_json::from_str(event)?),
+        HttpSource::ApiGatewayV1 => {
+            let mut request: ApiGatewayProxyRequest = serde_json::from_str(event)?;
+            // The adapter would put the stage in front of the path; routes know nothing of stages.
+            request.request_context.stage = None;
+            LambdaRequest::ApiGatewayV1(request)
+        }
         HttpSource::LoadBalancer => LambdaRequest::Alb(serde_json::from_str(event)?),
     })
 }

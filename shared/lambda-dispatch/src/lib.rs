@@ -60,7 +60,8 @@ where
 /// One environment serves one request at a time, and one thread does that with the least work. Where Lambda
 /// gives it several at once (Managed Instances), they share all cores.
 fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    let concurrency = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|limit| limit.parse::<u32>().ok());
+    let concurrency =
+        std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|limit| limit.parse::<u32>().ok());
     let mut builder = match concurrency {
         Some(2..) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -106,12 +107,18 @@ impl<S: Service> Dispatcher<S> {
 
     /// Handles one invocation. An error fails the invocation as a whole; it is left for events of no known
     /// kind and for batches that are no batches.
-    pub async fn handle(&self, event: Box<RawValue>, context: Context) -> Result<Box<RawValue>, HandlerError> {
+    pub async fn handle(
+        &self,
+        event: Box<RawValue>,
+        context: Context,
+    ) -> Result<Box<RawValue>, HandlerError> {
         let span = error_span!("invocation", request_id = context.request_id);
         let handled = async {
             let result = match Trigger::of(&event) {
                 Ok(Trigger::Http(source)) => self.http(source, &event, context).await,
-                Ok(Trigger::Sqs) => self.sqs(&event, &context).await.and_then(|answer| Ok(to_raw_value(&answer)?)),
+                Ok(Trigger::Sqs) => {
+                    self.sqs(&event, &context).await.and_then(|answer| Ok(to_raw_value(&answer)?))
+                }
                 Ok(Trigger::DynamoDbStream) => {
                     self.stream(&event, &context).await.and_then(|answer| Ok(to_raw_value(&answer)?))
                 }

@@ -77,12 +77,12 @@ pub struct Row<'a>(&'a serde_dynamo::Item);
 
 impl Change {
     /// The row before the change; `None` if it is new.
-    pub fn old(&self) -> Option<Row<'_>> {
+    pub fn before(&self) -> Option<Row<'_>> {
         Some(&self.0.change.old_image).filter(|image| !image.is_empty()).map(Row)
     }
 
     /// The row after the change; `None` if it is gone.
-    pub fn new(&self) -> Option<Row<'_>> {
+    pub fn after(&self) -> Option<Row<'_>> {
         Some(&self.0.change.new_image).filter(|image| !image.is_empty()).map(Row)
     }
 

@@ -51,7 +51,11 @@ impl<S: Service> Dispatcher<S> {
 
     /// The message's id if it failed. An error only if not even the id can be read, so that nothing but
     /// failing the invocation keeps the message.
-    async fn sqs_record(&self, record: Box<RawValue>, deadline: Instant) -> Result<Option<String>, HandlerError> {
+    async fn sqs_record(
+        &self,
+        record: Box<RawValue>,
+        deadline: Instant,
+    ) -> Result<Option<String>, HandlerError> {
         let MessageId { message_id } = serde_json::from_str(record.get())?;
         let result = match serde_json::from_str::<SqsMessage>(record.get()) {
             Ok(message) => self.isolated_message(message, &message_id, deadline).await,
@@ -62,7 +66,7 @@ impl<S: Service> Dispatcher<S> {
         Ok(Some(message_id))
     }
 
-    /// A task of its own, so that a message's panic or slowness stays with it.
+    /// Handles one message within its time, and after a failure brings its next delivery forward.
     async fn isolated_message(
         &self,
         message: SqsMessage,

@@ -79,14 +79,12 @@ pub fn openapi<S: Service>() -> utoipa::openapi::OpenApi {
         .license(None)
         .build();
     for (probe, summary) in [("live", "Is the function running?"), ("ready", "Can it do its work?")] {
-        let ok = ResponseBuilder::new()
-            .description("Yes")
-            .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name("Health"))).build());
-        let operation = OperationBuilder::new()
-            .tag("health")
-            .summary(Some(summary))
-            .response("200", ok.build())
-            .build();
+        let ok = ResponseBuilder::new().description("Yes").content(
+            "application/json",
+            ContentBuilder::new().schema(Some(Ref::from_schema_name("Health"))).build(),
+        );
+        let operation =
+            OperationBuilder::new().tag("health").summary(Some(summary)).response("200", ok.build()).build();
         let path = format!("/api/{}/health/{probe}", S::COLLECTION);
         document.paths.paths.insert(path, PathItem::new(HttpMethod::Get, operation));
     }

@@ -74,7 +74,8 @@ impl<S: Service> Dispatcher<S> {
         let record: EventRecord = serde_json::from_str(record.get())?;
         let id = record.event_id.clone();
         let change = Change(record);
-        let fact = catch_unwind(AssertUnwindSafe(|| self.service.event_of(&change))).map_err(Panicked::from)??;
+        let fact =
+            catch_unwind(AssertUnwindSafe(|| self.service.event_of(&change))).map_err(Panicked::from)??;
         Ok(fact.map(|fact| Event {
             id,
             source: format!("/{}", S::NAME),
@@ -104,7 +105,11 @@ impl<S: Service> Dispatcher<S> {
                 Ok(failures) => failures,
                 Err(cause) => {
                     error!(trigger = "stream", error = %telemetry::chain(&*cause), "publishing failed");
-                    return Err(chunk.into_iter().next().map(|first| first.sequence_number).unwrap_or_default());
+                    return Err(chunk
+                        .into_iter()
+                        .next()
+                        .map(|first| first.sequence_number)
+                        .unwrap_or_default());
                 }
             };
             *published += chunk.len() - failures.len();
@@ -123,7 +128,12 @@ impl<S: Service> Dispatcher<S> {
                 self.set_aside(entry.record, &entry.sequence_number, reason).await?;
             } else {
                 let sequence_number = &entry.sequence_number;
-                error!(trigger = "stream", sequence_number, error = failure.reason, "publishing an event failed");
+                error!(
+                    trigger = "stream",
+                    sequence_number,
+                    error = failure.reason,
+                    "publishing an event failed"
+                );
                 return Err(sequence_number.clone());
             }
         }

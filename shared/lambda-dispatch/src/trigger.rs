@@ -97,10 +97,7 @@ mod tests {
                 Trigger::Http(HttpSource::ApiGatewayV2),
             ),
             (r#"{"httpMethod":"GET","requestContext":{}}"#, Trigger::Http(HttpSource::ApiGatewayV1)),
-            (
-                r#"{"httpMethod":"GET","requestContext":{"elb":{}}}"#,
-                Trigger::Http(HttpSource::LoadBalancer),
-            ),
+            (r#"{"httpMethod":"GET","requestContext":{"elb":{}}}"#, Trigger::Http(HttpSource::LoadBalancer)),
         ];
         for (json, trigger) in cases {
             assert_eq!(of(json), Ok(trigger), "{json}");

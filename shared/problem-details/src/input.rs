@@ -1,14 +1,19 @@
 use std::{borrow::Cow, fmt, ops::ControlFlow};
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Request},
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
-use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE, request::Parts};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::problem::{FieldError, Problem};
 
-/// A JSON body, read strictly: unknown fields, wrong types and values out of range are all reported, each
+/// A JSON body: of an answer, any serialisable type; of a request, read strictly: unknown fields, wrong types and values out of range are all reported, each
 /// with a pointer. The type derives [`Deserr`] with `error = InputErrors` and `deny_unknown_fields`.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
@@ -64,7 +69,9 @@ impl DeserializeError for InputErrors {
     ) -> ControlFlow<Self, Self> {
         let (pointer, detail) = match error {
             ErrorKind::MissingField { field } => (child(location, field), Cow::Borrowed("is required")),
-            ErrorKind::UnknownKey { key, .. } => (child(location, key), Cow::Borrowed("is not a known field")),
+            ErrorKind::UnknownKey { key, .. } => {
+                (child(location, key), Cow::Borrowed("is not a known field"))
+            }
             ErrorKind::IncorrectValueKind { accepted, .. } => {
                 (pointer(location), Cow::Owned(format!("must be {}", kinds(accepted))))
             }
@@ -119,6 +126,18 @@ where
             Problem::malformed(format!("The body is not acceptable JSON ({place})."))
         })?;
         Ok(Json(deserr::deserialize::<T, _, InputErrors>(value)?))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => {
+                let content_type = HeaderValue::from_static("application/json");
+                ([(CONTENT_TYPE, content_type)], Body::from(body)).into_response()
+            }
+            Err(error) => Problem::internal(error).into_response(),
+        }
     }
 }
 
@@ -183,7 +202,6 @@ fn kinds(accepted: &[ValueKind]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use deserr::Deserr;
 
     use super::*;
@@ -269,7 +287,8 @@ mod tests {
             code: Option<Code>,
         }
         async fn query(query: &str) -> Result<Query<Filter>, Problem> {
-            let (mut parts, ()) = Request::builder().uri(format!("/x?{query}")).body(()).unwrap().into_parts();
+            let (mut parts, ()) =
+                Request::builder().uri(format!("/x?{query}")).body(()).unwrap().into_parts();
             Query::from_request_parts(&mut parts, &()).await
         }
         assert!(query("code=abc").await.is_ok());

@@ -117,11 +117,7 @@ impl Problem {
     }
 
     /// 409: the request is valid but contradicts the present state.
-    pub fn conflict(
-        name: &'static str,
-        title: &'static str,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn conflict(name: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, name, title, detail)
     }
 
@@ -159,8 +155,13 @@ impl Problem {
     /// succeed.
     pub fn unavailable(seconds: u32) -> Self {
         let detail = "The service can't answer right now; please try again.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily-unavailable", "Temporarily unavailable", detail)
-            .with_header(RETRY_AFTER, HeaderValue::from(seconds))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily-unavailable",
+            "Temporarily unavailable",
+            detail,
+        )
+        .with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// Adds a header to the answer.

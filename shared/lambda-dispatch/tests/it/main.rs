@@ -1,0 +1,9 @@
+//! The dispatcher through its only door: raw events in, answers out.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod function;
+mod http;
+mod probe;
+mod queue;
+mod stream;
