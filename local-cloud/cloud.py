@@ -1,0 +1,172 @@
+"""A local cloud for the launcher's tests."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import botocore.config
+
+LAUNCHER = Path(__file__).parent / "launcher.py"
+FIXTURES = Path(__file__).parent / "fixtures"
+ACCOUNT = "000000000000"
+DEADLINE_S = 5
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Any
+    body: bytes
+
+
+class Cloud:
+    """A launcher process of its own on a free port, with the test template deployed."""
+
+    def __init__(self, without: str = ""):
+        self._folder = tempfile.TemporaryDirectory(prefix="local-cloud-test-")
+        self.folder = Path(self._folder.name)
+        self.journal = self.folder / "journal"
+        self.log = open(self.folder / "log", "w+b")
+        self.port = free_port()
+        self.session = boto3.Session()  # Clouds start on several threads, and a session is not for sharing.
+        self.process = subprocess.Popen(
+            [sys.executable, LAUNCHER, "--port", str(self.port), "--auth"],
+            env={**os.environ, "LOCAL_CLOUD_WITHOUT": without, "TMPDIR": self._folder.name, "STRAY": "setting"},
+            stdout=self.log, stderr=subprocess.STDOUT)
+        try:
+            self._await_start()
+            self.outputs = self.deploy(ACCOUNT)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Cloud":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        self._folder.cleanup()
+
+    def _await_start(self) -> None:
+        def started() -> bool:
+            if self.process.poll() is not None:
+                self.log.seek(0)
+                raise RuntimeError(f"the launcher ended: {self.log.read().decode()}")
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        eventually(started, deadline_s=20)
+
+    def client(self, service: str, access_key: str = ACCOUNT, secret_key: str = "test", token: str | None = None):
+        return self.session.client(
+            service, endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1",
+            aws_access_key_id=access_key, aws_secret_access_key=secret_key, aws_session_token=token,
+            config=botocore.config.Config(retries={"total_max_attempts": 1}))
+
+    def role_client(self, service: str):
+        """A client with the credentials of the function's role."""
+        role = self.echo()["environment"]
+        return self.client(
+            service, role["AWS_ACCESS_KEY_ID"], role["AWS_SECRET_ACCESS_KEY"], role["AWS_SESSION_TOKEN"])
+
+    def deploy(self, account: str) -> dict[str, str]:
+        """Deploy the test template into an account and return its outputs."""
+        code, package = io.BytesIO(), f"#!{sys.executable}\n{(FIXTURES / 'bootstrap.py').read_text()}"
+        with zipfile.ZipFile(code, "w") as archive:
+            bootstrap = zipfile.ZipInfo("bootstrap")
+            bootstrap.external_attr = 0o755 << 16
+            archive.writestr(bootstrap, package)
+        s3, bucket = self.client("s3", account), f"code-{account}"
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key="function.zip", Body=code.getvalue())
+        template = (FIXTURES / "template.yaml").read_text()
+        stack = self.create_stack("test", template, account, CodeBucket=bucket, Journal=str(self.journal))
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            raise RuntimeError(f"{stack['StackStatus']}: {stack.get('StackStatusReason')}")
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def create_stack(self, name: str, template: str, account: str = ACCOUNT, **parameters: str) -> dict[str, Any]:
+        """Create a stack, await its end, good or bad, and return its description."""
+        cloudformation = self.client("cloudformation", account)
+        cloudformation.create_stack(
+            StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()])
+
+        def finished() -> dict[str, Any] | None:
+            stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+            return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+        return eventually(finished, deadline_s=20)
+
+    def request(self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None,
+                method: str | None = None, api_id: str | None = None) -> Answer:
+        url = f"http://127.0.0.1:{self.port}/_aws/execute-api/{api_id or self.outputs['ApiId']}{path}"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}, method=method)) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def echo(self, path: str = "/api/users/me", headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """The event that the function got for a request, and the function's environment."""
+        return json.loads(self.request(path, headers).body)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every event that the function got."""
+        return [json.loads(line) for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
+
+    def put_rows(self, *rows: dict[str, Any]) -> list[str]:
+        """Write rows with new ids, which the stream's mapping then finds all at once."""
+        ids = [str(uuid.uuid4()) for _ in rows]
+        functions, dynamodb = self.client("lambda"), self.client("dynamodb")
+        mapping, = (known["UUID"] for known in functions.list_event_source_mappings()["EventSourceMappings"]
+                    if "dynamodb" in known["EventSourceArn"])
+        functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+        for key, row in zip(ids, rows):
+            dynamodb.put_item(TableName="table", Item={"id": {"S": key}, **row})
+        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+        return ids
+
+    def batches_with(self, ids: list[str]) -> list[list[str]]:
+        """The stream batches so far that held some of these rows, as lists of their ids."""
+        batches = [[record["dynamodb"]["Keys"]["id"]["S"] for record in event["Records"] if "dynamodb" in record]
+                   for event in self.events() if "Records" in event]
+        return [batch for batch in batches if set(batch) & set(ids)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(condition, deadline_s: float = DEADLINE_S, every_s: float = 0.05):
+    """Await a condition and return its value."""
+    end, pause = time.monotonic() + deadline_s, threading.Event()
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s")
+        pause.wait(every_s)
+    return value

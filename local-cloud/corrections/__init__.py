@@ -1,0 +1,38 @@
+"""Corrections of MiniStack 1.5.33, each named and switched off on its own.
+
+A correction is a function without arguments that patches one upstream behaviour; its docstring names that
+behaviour. `test_launcher.py` runs one check per correction with it and without it, so that a correction that
+upstream has made superfluous is noticed and can be dropped.
+"""
+
+from collections.abc import Callable, Iterable
+
+from . import access, function_environment, http_api, http_events, latency, secret_values, streams
+
+CORRECTIONS: dict[str, Callable[[], None]] = {
+    "runtime-api-delay": latency.runtime_api_delay,
+    "log-wait": latency.log_wait,
+    "http-api-import": http_api.http_api_import,
+    "http-api-accounts": http_api.http_api_accounts,
+    "http-cookies": http_events.http_cookies,
+    "http-forwarded": http_events.http_forwarded,
+    "http-payload-limits": http_events.http_payload_limits,
+    "http-function-errors": http_events.http_function_errors,
+    "stream-batches": streams.stream_batches,
+    "secret-generator": secret_values.secret_generator,
+    "secret-ref": secret_values.secret_ref,
+    "secure-transport": access.secure_transport,
+    "batch-actions": access.batch_actions,
+    "mapping-permissions": access.mapping_permissions,
+    "log-settings": function_environment.log_settings,
+}
+
+
+def apply(without: Iterable[str] = ()) -> None:
+    """Apply every correction except those named in `without`."""
+    left_out = set(without)
+    if unknown := left_out - CORRECTIONS.keys():
+        raise ValueError(f"unknown correction {', '.join(sorted(unknown))}; known: {', '.join(CORRECTIONS)}")
+    for name, correct in CORRECTIONS.items():
+        if name not in left_out:
+            correct()

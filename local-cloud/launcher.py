@@ -1,0 +1,71 @@
+"""The local AWS cloud: MiniStack with the corrections that this project's template needs.
+
+    python launcher.py --port 4566          # Ctrl-C or SIGTERM stops it and every function process
+    python launcher.py --port 4566 --auth   # role policies and resource policies are enforced
+
+With `--auth` a function calls AWS as its role, and with nothing but its role's permissions. The key `test`, like
+every account's 12-digit key, is the account's owner and may do everything that no policy denies.
+
+The cloud listens on 127.0.0.1 and answers on http://127.0.0.1:<port>/_ministack/health once it is
+ready. Every correction of an upstream behaviour is a function of its own in `corrections/`; the environment
+variable `LOCAL_CLOUD_WITHOUT=name,name` leaves single ones out. State lives in memory and ends with the process.
+"""
+
+import argparse
+import os
+import sys
+
+# What the emulator and the native functions need of the machine. Function processes inherit the emulator's
+# whole environment, and on AWS they would see none of the developer's.
+INHERITED = ("PATH", "HOME", "TMPDIR", "LANG")
+
+
+def main() -> None:
+    options = _options()
+    without = [name for name in os.environ.get("LOCAL_CLOUD_WITHOUT", "").split(",") if name]
+    _set_environment(options)
+
+    # Imported only now, because MiniStack reads its settings from the environment while it is imported.
+    import corrections
+    from ministack import app
+    from ministack.core import lambda_runtime
+
+    try:
+        corrections.apply(without)
+    except ValueError as error:
+        sys.exit(f"local cloud: {error}")
+    sys.argv = sys.argv[:1]  # MiniStack has options of its own.
+    try:
+        app.main()
+    finally:
+        lambda_runtime.reset()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The local AWS cloud: MiniStack with corrections.")
+    parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1 (default: 4566)")
+    parser.add_argument("--auth", action="store_true", help="enforce role and resource policies")
+    return parser.parse_args()
+
+
+def _set_environment(options: argparse.Namespace) -> None:
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    os.environ.clear()
+    os.environ.update(
+        inherited,
+        GATEWAY_PORT=str(options.port),
+        BIND_HOST="127.0.0.1",
+        AUTH=str(options.auth).lower(),
+        # Functions get the endpoint, the region and (without --auth) the keys from here.
+        AWS_ENDPOINT_URL=f"http://127.0.0.1:{options.port}",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        # Listeners on further ports, for services that are not used.
+        IOT_MTLS_ENABLED="0",
+        SFTP_ENABLED="0",
+    )
+
+
+if __name__ == "__main__":
+    main()

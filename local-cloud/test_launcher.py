@@ -1,0 +1,271 @@
+"""Every correction of the local cloud, with it and without it.
+
+    .local/venv/bin/python -m unittest discover -s local-cloud
+
+A check runs twice: against a cloud with all corrections, where it has to pass, and against one that leaves out
+the correction in question, where it has to fail. When upstream is fixed the second run passes as well, and the
+test says that the correction can be dropped.
+"""
+
+import concurrent.futures
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import unittest
+import uuid
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+
+from cloud import ACCOUNT, DEADLINE_S, LAUNCHER, Cloud, eventually, free_port
+from corrections import CORRECTIONS
+
+
+class Corrections(unittest.TestCase):
+    cloud: Cloud
+    background: concurrent.futures.Executor
+    stock: dict[str, concurrent.futures.Future[Cloud]]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cloud = Cloud()
+        cls.addClassCleanup(cls.cloud.close)
+        cls.background = concurrent.futures.ThreadPoolExecutor(max_workers=2)
+        cls.addClassCleanup(cls.background.shutdown)
+        cls.stock = {}
+        cls.addClassCleanup(lambda: [start.result().close() for start in cls.stock.values()])
+
+    def verify(self, correction: str, upstream: str, check) -> None:
+        stock = self.start_without(correction)
+        try:
+            check(self.cloud)
+            without = stock.result()
+            with self.assertRaises(AssertionError, msg=f"upstream now {upstream}: drop the correction {correction!r}"):
+                check(without)
+        finally:
+            self.background.submit(lambda: stock.result().close())
+
+    def start_without(self, correction: str) -> concurrent.futures.Future[Cloud]:
+        """A cloud without this correction; that for the next test starts meanwhile, as starting takes most time."""
+        later = [name for name in sorted(CORRECTIONS) if name > correction]
+        for name in [correction, *later[:1]]:
+            if name not in self.stock:
+                self.stock[name] = self.background.submit(Cloud, name)
+        return self.stock.pop(correction)
+
+    def test_runtime_api_delay(self):
+        self.verify("runtime-api-delay", "answers the runtime without delay", self.check_call_time)
+
+    def test_log_wait(self):
+        self.verify("log-wait", "returns a call's answer without waiting for logs", self.check_call_time)
+
+    def check_call_time(self, cloud: Cloud):
+        invoke = cloud.client("lambda").invoke
+        for _ in range(10):  # The kernel delays acknowledgements only once a connection has seen some traffic.
+            invoke(FunctionName="function", Payload=b"{}")
+        times = [timed(lambda: invoke(FunctionName="function", Payload=b"{}")) for _ in range(15)]
+        self.assertLess(statistics.quantiles(times)[0], 0.030)
+
+    def test_http_api_import(self):
+        def check(cloud: Cloud):
+            self.assertEqual(cloud.request("/api/users/me").status, 200)
+            self.assertEqual(cloud.echo("/api/users/me")["event"]["routeKey"], "ANY /api/users/{proxy+}")
+            self.assertEqual(cloud.echo("/elsewhere")["event"]["routeKey"], "$default")
+            preflight = cloud.request("/api/users/me", {"origin": "http://localhost:3000"}, method="OPTIONS")
+            self.assertEqual(preflight.headers["access-control-allow-origin"], "http://localhost:3000")
+
+        self.verify("http-api-import", "imports the routes of an HTTP API", check)
+
+    def test_http_api_accounts(self):
+        def check(cloud: Cloud):
+            api_id = cloud.deploy("111111111111")["ApiId"]
+            self.assertEqual(cloud.request("/api/users/me", api_id=api_id).status, 200)
+
+        self.verify("http-api-accounts", "finds an API in any account", check)
+
+    def test_http_cookies(self):
+        def check(cloud: Cloud):
+            event = cloud.echo(headers={"cookie": "a=1; b=2"})["event"]
+            self.assertEqual(event.get("cookies"), ["a=1", "b=2"])
+            self.assertNotIn("cookie", event["headers"])
+
+        self.verify("http-cookies", "moves cookies to their list", check)
+
+    def test_http_forwarded(self):
+        def check(cloud: Cloud):
+            headers = cloud.echo(headers={"x-forwarded-for": "192.0.2.1"})["event"]["headers"]
+            self.assertEqual(headers.get("x-forwarded-for"), "192.0.2.1, 127.0.0.1")
+            self.assertEqual(headers.get("x-forwarded-proto"), "https")
+            self.assertEqual(headers.get("x-forwarded-port"), "443")
+
+        self.verify("http-forwarded", "sends the forwarding headers", check)
+
+    def test_http_payload_limits(self):
+        def check(cloud: Cloud):
+            text = {"content-type": "application/json"}
+            self.assertEqual(cloud.request("/api/users/me", text, b"x" * 7_000_000).status, 413)
+            self.assertEqual(cloud.request("/api/users/large").status, 500)
+
+        self.verify("http-payload-limits", "limits payloads", check)
+
+    def test_http_function_errors(self):
+        def check(cloud: Cloud):
+            answer = cloud.request("/api/users/fail")
+            self.assertEqual(answer.status, 500)
+            self.assertEqual(json.loads(answer.body), {"message": "Internal Server Error"})
+
+        self.verify("http-function-errors", "hides the errors of functions", check)
+
+    def test_stream_batches(self):
+        def check(cloud: Cloud):
+            # A reported record is given again, with those after it and without those before it.
+            ids = cloud.put_rows({}, {"report": {"BOOL": True}}, {})
+            eventually(lambda: len(cloud.batches_with(ids)) == 3)
+            self.assertEqual(cloud.batches_with(ids), [ids, ids[1:], ids[1:]])
+            self.assertEqual(self.discarded(cloud)["DDBStreamBatchInfo"]["batchSize"], 2)
+
+            # A batch that fails as a whole is halved down to the culprit, which alone is given up.
+            ids = cloud.put_rows({}, {}, {"raise": {"BOOL": True}}, {})
+            eventually(lambda: ids[3:] in cloud.batches_with(ids), deadline_s=10)
+            self.assertEqual(cloud.batches_with(ids), [ids, ids[:2], ids[2:], ids[2:3], ids[2:3], ids[3:]])
+            record = self.discarded(cloud)
+            self.assertEqual(record["requestContext"]["condition"], "RetryAttemptsExhausted")
+            self.assertEqual(record["DDBStreamBatchInfo"]["batchSize"], 1)
+
+        self.verify("stream-batches", "handles failures in a stream batch", check)
+
+    def discarded(self, cloud: Cloud) -> dict[str, Any]:
+        sqs = cloud.client("sqs")
+        url = sqs.get_queue_url(QueueName="failures")["QueueUrl"]
+        messages = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=DEADLINE_S).get("Messages", [])
+        self.assertEqual(len(messages), 1)
+        message = messages[0]
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return json.loads(message["Body"])
+
+    def test_secret_generator(self):
+        def check(cloud: Cloud):
+            secret = cloud.client("secretsmanager").get_secret_value(SecretId="secret")["SecretString"]
+            self.assertRegex(json.loads(secret)["value"], r"\A[a-z0-9]{200}\Z")
+
+        self.verify("secret-generator", "knows every option of GenerateSecretString", check)
+
+    def test_secret_ref(self):
+        def check(cloud: Cloud):
+            self.assertEqual(cloud.outputs["SecretRef"], cloud.outputs["SecretArn"])
+            self.assertAllowed(cloud.role_client("secretsmanager").get_secret_value, SecretId="secret")
+
+        self.verify("secret-ref", "makes a secret's ARN of its Ref", check)
+
+    def test_secure_transport(self):
+        def check(cloud: Cloud):
+            text = str(uuid.uuid4())
+            cloud.client("sns").publish(TopicArn=cloud.outputs["TopicArn"], Message=text)
+            sqs = cloud.client("sqs")
+            url = f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/inbox"
+            received = self.assertAllowed(
+                sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=DEADLINE_S)
+            self.assertIn(text, [message["Body"] for message in received.get("Messages", [])])
+
+        self.verify("secure-transport", "takes local requests for secure ones", check)
+
+    def test_batch_actions(self):
+        def check(cloud: Cloud):
+            self.assertAllowed(
+                cloud.role_client("sns").publish_batch, TopicArn=cloud.outputs["TopicArn"],
+                PublishBatchRequestEntries=[{"Id": "1", "Message": "one of a batch"}])
+
+        self.verify("batch-actions", "asks for sns:Publish", check)
+
+    def test_mapping_permissions(self):
+        def check(cloud: Cloud):
+            mapping = {"FunctionName": "function", "EventSourceArn": cloud.outputs["InboxArn"]}
+            resources = {"Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping}}
+            stack = cloud.create_stack("forbidden", json.dumps({"Resources": resources}))
+            self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
+
+        self.verify("mapping-permissions", "checks the role of a mapping", check)
+
+    def assertAllowed(self, operation, **parameters):
+        try:
+            return operation(**parameters)
+        except botocore.exceptions.ClientError as error:
+            raise AssertionError(f"not allowed: {error}") from error
+
+    def test_log_settings(self):
+        def check(cloud: Cloud):
+            environment = cloud.echo()["environment"]
+            self.assertEqual(environment.get("AWS_LAMBDA_LOG_LEVEL"), "DEBUG")
+            self.assertEqual(environment.get("AWS_LAMBDA_LOG_FORMAT"), "JSON")
+
+        self.verify("log-settings", "tells functions their log settings", check)
+
+    def test_every_correction_is_verified(self):
+        for name in CORRECTIONS:
+            self.assertTrue(hasattr(self, f"test_{name.replace('-', '_')}"), f"no test of {name}")
+
+
+class Launcher(unittest.TestCase):
+    def test_functions_see_nothing_of_the_machine_and_end_with_the_cloud(self):
+        with Cloud() as cloud:
+            environment = cloud.echo()["environment"]
+            self.assertNotIn("STRAY", environment)
+            self.assertEqual(environment["AWS_ENDPOINT_URL"], f"http://127.0.0.1:{cloud.port}")
+            self.assertTrue(environment["AWS_ACCESS_KEY_ID"].startswith("ASIA"), "the role's own credentials")
+            runtime_port = int(environment["AWS_LAMBDA_RUNTIME_API"].rpartition(":")[2])
+            function = processes_with(f"AWS_LAMBDA_RUNTIME_API=127.0.0.1:{runtime_port}")
+            self.assertEqual(len(function), 1)
+            cloud.process.send_signal(signal.SIGTERM)
+            cloud.process.wait(DEADLINE_S)
+            eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in function))
+
+    def test_a_function_may_do_what_its_role_allows_and_nothing_else(self):
+        with Cloud() as cloud:
+            cloud.role_client("sns").publish(TopicArn=cloud.outputs["TopicArn"], Message="allowed")
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, "not authorized to perform: dynamodb:Scan"):
+                cloud.role_client("dynamodb").scan(TableName="table")
+
+    def test_an_unknown_correction_is_refused(self):
+        outcome = launch(free_port(), LOCAL_CLOUD_WITHOUT="weather")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("unknown correction weather", outcome.stderr)
+
+    def test_a_taken_port_is_refused(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            outcome = launch(taken.getsockname()[1])
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("already in use", outcome.stdout)
+
+
+def launch(port: int, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, LAUNCHER, "--port", str(port)], env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=20)
+
+
+def processes_with(variable: str) -> list[int]:
+    """The processes with this setting in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue  # Another user's, or already gone.
+    return found
+
+
+def timed(action) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    unittest.main()
