@@ -1,0 +1,241 @@
+use std::{path::Path, time::Duration};
+
+use aws_credential_types::{
+    Credentials,
+    provider::{self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
+};
+use aws_smithy_async::{rt::sleep::TokioSleep, time::SystemTimeSource};
+use aws_smithy_http_client::{
+    Connector,
+    tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    behavior_version::BehaviorVersion,
+    http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn},
+};
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::{SdkConfig, region::Region};
+
+use crate::ConfigError;
+
+/// Time limits of every call to AWS. All of them, retries included, fit into one invocation of a function several
+/// times, so that a slow service becomes an error that can be answered and not a timeout of the function.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+const ATTEMPTS: u32 = 3;
+
+/// Where Linux distributions keep all trusted roots in one file; the first is Amazon Linux.
+const ROOT_FILES: [&str; 2] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt"];
+
+/// Looks up an environment variable.
+type Variables = fn(&str) -> Option<String>;
+
+/// The settings for all AWS SDK clients of the process, from the environment that Lambda sets: `AWS_REGION`, the
+/// credentials, and optionally `AWS_ENDPOINT_URL`. Call it once; every client that is made from the result uses
+/// the same HTTP client and connection pool.
+pub fn aws() -> Result<SdkConfig, ConfigError> {
+    from_variables(crate::variable)
+}
+
+/// The same settings for a local cloud that speaks plain HTTP and keeps accounts apart by their access key id.
+pub fn local_aws(endpoint_url: impl Into<String>, access_key_id: impl Into<String>) -> SdkConfig {
+    let credentials = Credentials::new(access_key_id, "test", None, None, "local");
+    settings("us-east-1", SharedCredentialsProvider::new(credentials), TrustStore::empty())
+        .endpoint_url(endpoint_url)
+        .build()
+}
+
+fn from_variables(variable: Variables) -> Result<SdkConfig, ConfigError> {
+    let region = variable("AWS_REGION")
+        .or_else(|| variable("AWS_DEFAULT_REGION"))
+        .ok_or_else(|| ConfigError::missing_variable("AWS_REGION"))?;
+    let credentials = EnvironmentCredentials(variable);
+    // Read here only to refuse to start without them.
+    credentials.read()?;
+    let credentials = SharedCredentialsProvider::new(credentials);
+
+    match variable("AWS_ENDPOINT_URL") {
+        None => Ok(settings(&region, credentials, trust_roots(variable)?).build()),
+        Some(url) if url.starts_with("https://") => {
+            Ok(settings(&region, credentials, trust_roots(variable)?).endpoint_url(url).build())
+        }
+        // A local cloud: there is nobody to trust, and so no certificate to load.
+        Some(url) if url.starts_with("http://") => {
+            Ok(settings(&region, credentials, TrustStore::empty()).endpoint_url(url).build())
+        }
+        Some(url) => Err(ConfigError::new(format!(
+            "environment variable AWS_ENDPOINT_URL must begin with http:// or https://, found {url:?}"
+        ))),
+    }
+}
+
+fn settings(
+    region: &str,
+    credentials: SharedCredentialsProvider,
+    roots: TrustStore,
+) -> aws_types::sdk_config::Builder {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(credentials)
+        .http_client(http_client(roots))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .operation_timeout(OPERATION_TIMEOUT)
+                .build(),
+        )
+        .sleep_impl(TokioSleep::new())
+        .time_source(SystemTimeSource::new())
+}
+
+/// One connector, made here and now, for all clients.
+///
+/// The client that `aws-smithy-http-client` would build makes a connector, and with it reads all certificates,
+/// for each SDK client that is created, throws it away, and makes another one for the first request.
+fn http_client(roots: TrustStore) -> SharedHttpClient {
+    let tls =
+        TlsContext::builder().with_trust_store(roots).build().expect("a trust store is all that it needs");
+    let connector = Connector::builder()
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .sleep_impl(TokioSleep::new())
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .tls_context(tls)
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_settings, _components| connector.clone())
+}
+
+/// Exactly one file with the trusted roots: to scan a directory of certificates takes longer than all the rest
+/// of a start.
+fn trust_roots(variable: Variables) -> Result<TrustStore, ConfigError> {
+    let path = variable("SSL_CERT_FILE")
+        .or_else(|| ROOT_FILES.into_iter().find(|path| Path::new(path).exists()).map(str::to_owned))
+        .ok_or_else(|| ConfigError::new("no file with trusted roots found: set SSL_CERT_FILE"))?;
+    let pem = std::fs::read_to_string(&path).map_err(|error| {
+        ConfigError::new(format!("can't read trusted roots from {path}")).caused_by(error)
+    })?;
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(ConfigError::new(format!("there is no certificate in {path} (SSL_CERT_FILE)")));
+    }
+    Ok(TrustStore::empty().with_pem_certificate(pem))
+}
+
+/// Credentials out of the environment, read again whenever the SDK asks for fresh ones.
+#[derive(Debug)]
+struct EnvironmentCredentials(Variables);
+
+impl EnvironmentCredentials {
+    fn read(&self) -> Result<Credentials, ConfigError> {
+        let required = |name| (self.0)(name).ok_or_else(|| ConfigError::missing_variable(name));
+        Ok(Credentials::new(
+            required("AWS_ACCESS_KEY_ID")?,
+            required("AWS_SECRET_ACCESS_KEY")?,
+            (self.0)("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        ))
+    }
+}
+
+impl ProvideCredentials for EnvironmentCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let credentials: provider::Result = self.read().map_err(CredentialsError::not_loaded);
+        future::ProvideCredentials::ready(credentials)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/amazon-root-ca-3.pem");
+    const NO_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+    fn local(name: &str) -> Option<String> {
+        let value = match name {
+            "AWS_REGION" => "eu-central-1",
+            "AWS_ACCESS_KEY_ID" => "key",
+            "AWS_SECRET_ACCESS_KEY" => "secret",
+            "AWS_ENDPOINT_URL" => "http://localhost:4566",
+            "SSL_CERT_FILE" => "/no/such/file",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    fn on_lambda(name: &str) -> Option<String> {
+        match name {
+            "AWS_ENDPOINT_URL" => None,
+            "AWS_SESSION_TOKEN" => Some("token".to_owned()),
+            "SSL_CERT_FILE" => Some(ROOT.to_owned()),
+            _ => local(name),
+        }
+    }
+
+    fn error(variables: Variables) -> String {
+        from_variables(variables).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_local_endpoint_needs_no_trusted_roots() {
+        let config = from_variables(local).unwrap();
+        assert_eq!(config.region().unwrap().as_ref(), "eu-central-1");
+        assert_eq!(config.endpoint_url(), Some("http://localhost:4566"));
+    }
+
+    #[tokio::test]
+    async fn on_lambda_the_roots_come_from_one_file_and_the_credentials_from_the_environment() {
+        let config = from_variables(on_lambda).unwrap();
+        assert_eq!(config.endpoint_url(), None);
+        let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
+        assert_eq!(credentials.access_key_id(), "key");
+        assert_eq!(credentials.secret_access_key(), "secret");
+        assert_eq!(credentials.session_token(), Some("token"));
+    }
+
+    #[test]
+    fn every_call_has_time_limits_and_retries() {
+        let config = from_variables(local).unwrap();
+        let limits = config.timeout_config().unwrap();
+        assert_eq!(limits.connect_timeout(), Some(CONNECT_TIMEOUT));
+        assert_eq!(limits.operation_attempt_timeout(), Some(ATTEMPT_TIMEOUT));
+        assert_eq!(limits.operation_timeout(), Some(OPERATION_TIMEOUT));
+        assert_eq!(config.retry_config().unwrap().max_attempts(), 3);
+    }
+
+    #[test]
+    fn the_default_region_is_a_fallback() {
+        let config = from_variables(|name| match name {
+            "AWS_REGION" => None,
+            "AWS_DEFAULT_REGION" => Some("us-west-2".to_owned()),
+            _ => local(name),
+        });
+        assert_eq!(config.unwrap().region().unwrap().as_ref(), "us-west-2");
+    }
+
+    #[test]
+    fn what_is_missing_or_malformed_is_named() {
+        assert_eq!(
+            error(|name| local(name).filter(|_| name != "AWS_REGION")),
+            "missing environment variable AWS_REGION"
+        );
+        assert_eq!(
+            error(|name| local(name).filter(|_| name != "AWS_SECRET_ACCESS_KEY")),
+            "missing environment variable AWS_SECRET_ACCESS_KEY"
+        );
+        assert_eq!(
+            error(|name| local(name).map(|v| v.replace("http:", ""))),
+            r#"environment variable AWS_ENDPOINT_URL must begin with http:// or https://, found "//localhost:4566""#
+        );
+        let unreadable: Variables = |name| local(name).map(|v| v.replace("http:", "https:"));
+        assert_eq!(error(unreadable), "can't read trusted roots from /no/such/file");
+        assert!(error(|name| on_lambda(name).map(|v| v.replace(ROOT, NO_ROOT))).contains("no certificate"));
+    }
+}
