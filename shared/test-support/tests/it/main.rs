@@ -1,0 +1,10 @@
+//! The helpers themselves: a helper that lies makes every test built on it lie.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+/// Events as the front doors make them.
+mod door;
+/// Tables and streams of the emulator.
+mod emulator;
+/// The topic that fails on demand.
+mod topic_stub;
