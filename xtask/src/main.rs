@@ -1,1 +1,106 @@
-fn main(){}
+//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`.
+//!
+//! What the tasks install and write lives in `.local/`, which git ignores: the tools, the logs of every child
+//! process, and where the running local cloud is found.
+
+// A task's output is its purpose.
+#![allow(clippy::print_stdout)]
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::processes::CommandFailed;
+
+/// `test`: everything that has to hold before a change is merged.
+mod checks;
+/// `demo`: the story of one order, told against the running shop.
+mod demo;
+/// `logs`: what the functions wrote.
+mod logs;
+/// `openapi`: the committed API description, out of the code.
+mod openapi;
+/// `up`: the whole shop on this machine.
+mod up;
+
+/// The few AWS calls that tasks make, all of them to the local cloud.
+mod aws;
+/// The local AWS cloud: start it, find it, deploy to it.
+mod cloud;
+/// What the listener of `demo` hears: the events behind each request.
+mod listener;
+/// What a new shop starts with: an admin and some products.
+mod seed;
+/// A client of the shop's HTTP API.
+mod shop;
+/// The Python tools and the build of the functions.
+mod tools;
+
+/// Child processes that never outlive the task.
+mod processes;
+/// A line per step, with the time it takes.
+mod progress;
+
+/// The tasks of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Run the whole shop on this machine until Ctrl-C
+    ///
+    /// Installs the tools that are missing into .local/, builds the services, starts the local AWS cloud,
+    /// deploys template.yaml to it and fills in an admin and a few products. Run again meanwhile, in a second
+    /// terminal, it builds and deploys your changes to the same cloud.
+    Up {
+        /// Port on 127.0.0.1 that the local cloud listens on
+        #[arg(long, default_value_t = 4566)]
+        port: u16,
+    },
+    /// Tell the story of an order against the running shop: request, answer, events
+    Demo,
+    /// Print what a service logged in the running shop
+    Logs {
+        /// user-service, product-service or order-service
+        #[arg(value_parser = tools::SERVICES)]
+        service: String,
+        /// Go on with what it logs from now on, until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Check everything: format, lints, tests, template, dependencies, end to end
+    Test(checks::Selection),
+    /// Write docs/openapi.json out of the code
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let outcome = prepare().and_then(|()| match task {
+        Task::Up { port } => up::run(port),
+        Task::Demo => demo::run(),
+        Task::Logs { service, follow } => logs::run(&service, follow),
+        Task::Test(selection) => checks::run(&selection),
+        Task::Openapi => openapi::run(),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if processes::interrupted() => {
+            eprintln!("stopped");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            if let Some(failed) = error.downcast_ref::<CommandFailed>() {
+                eprint!("\n{}\n", failed.tail());
+            }
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Works from the root of the repository from here on, whatever folder the task was called in.
+fn prepare() -> Result<()> {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    env::set_current_dir(PathBuf::from(manifest).join("..")).context("can't enter the repository")?;
+    processes::stop_on_signals()
+}

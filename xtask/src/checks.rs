@@ -1,0 +1,255 @@
+use std::{fs, path::Path, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{
+    cloud::{self, Access, Cloud, ENVIRONMENT},
+    processes::{self, CommandFailed, command, execute, log_path},
+    progress::{self, step},
+    tools,
+};
+
+/// Which checks to run; all of them, if nothing is said.
+#[derive(Args)]
+pub(crate) struct Selection {
+    /// Leave out what needs more than Rust: no tools, no local cloud
+    #[arg(long)]
+    fast: bool,
+    /// Run these alone
+    #[arg(long, value_delimiter = ',', value_parser = CHECKS.map(|check| check.name))]
+    only: Vec<String>,
+}
+
+struct Check {
+    name: &'static str,
+    needs: Needs,
+    run: fn() -> Result<Outcome>,
+}
+
+#[derive(PartialEq)]
+enum Needs {
+    Rust,
+    Tools,
+}
+
+enum Outcome {
+    /// What held, if there is more to say than that it did.
+    Passed(String),
+    /// What could not be checked on this machine.
+    Skipped(String),
+}
+
+const CHECKS: [Check; 10] = [
+    Check { name: "format", needs: Needs::Rust, run: format },
+    Check { name: "lints", needs: Needs::Rust, run: lints },
+    Check { name: "docs", needs: Needs::Rust, run: docs },
+    Check { name: "tests", needs: Needs::Rust, run: tests },
+    Check { name: "dependencies", needs: Needs::Tools, run: dependencies },
+    Check { name: "advisories", needs: Needs::Tools, run: advisories },
+    Check { name: "template", needs: Needs::Tools, run: template },
+    Check { name: "local-cloud", needs: Needs::Tools, run: local_cloud },
+    Check { name: "build", needs: Needs::Tools, run: build },
+    Check { name: "end-to-end", needs: Needs::Tools, run: end_to_end },
+];
+
+/// Runs the checks, all of them even if some fail, and says at the end how each of them went.
+pub(crate) fn run(selection: &Selection) -> Result<()> {
+    let chosen: Vec<&Check> = CHECKS
+        .iter()
+        .filter(|check| !selection.fast || check.needs == Needs::Rust)
+        .filter(|check| selection.only.is_empty() || selection.only.iter().any(|name| name == check.name))
+        .collect();
+    if chosen.iter().any(|check| check.needs == Needs::Tools) {
+        tools::install()?;
+    }
+
+    let mut summary = String::new();
+    let mut failed = Vec::new();
+    for check in chosen {
+        let start = Instant::now();
+        let outcome = step(check.name, check.run);
+        if processes::interrupted() {
+            bail!("interrupted");
+        }
+        let (mark, remark) = match outcome {
+            Ok(Outcome::Passed(remark)) => ("✓", remark),
+            Ok(Outcome::Skipped(why)) => {
+                println!("    skipped: {why}");
+                ("-", format!("skipped: {why}"))
+            }
+            Err(error) => {
+                show(&error);
+                failed.push(check.name);
+                ("✗", format!("{error:#}"))
+            }
+        };
+        summary += &format!("{}  {remark}\n", progress::line(mark, check.name, start.elapsed()));
+    }
+
+    println!("\nSummary\n{summary}");
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("failed: {0}; once corrected: `cargo xtask test --only {1}`", failed.join(", "), failed.join(","))
+}
+
+fn show(error: &anyhow::Error) {
+    if let Some(failed) = error.downcast_ref::<CommandFailed>() {
+        println!("{}\n", failed.tail());
+    }
+    println!("{error:#}\n");
+}
+
+fn cargo(arguments: &[&str], log: &str) -> Result<()> {
+    execute(command("cargo").args(arguments), log)
+}
+
+fn passed() -> Outcome {
+    Outcome::Passed(String::new())
+}
+
+fn format() -> Result<Outcome> {
+    cargo(&["fmt", "--all", "--check"], "format").context("run `cargo fmt --all`")?;
+    Ok(passed())
+}
+
+fn lints() -> Result<Outcome> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], "lints")?;
+    Ok(passed())
+}
+
+fn docs() -> Result<Outcome> {
+    let mut doc = command("cargo");
+    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+    execute(doc.env("RUSTDOCFLAGS", "-D warnings"), "docs")?;
+    Ok(passed())
+}
+
+/// Unit tests, repositories on their emulator, events through the door, freshness of docs/openapi.json.
+fn tests() -> Result<Outcome> {
+    cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], "tests")?;
+    counted("tests")
+}
+
+/// Licences, sources, and crates that are not wanted.
+fn dependencies() -> Result<Outcome> {
+    if !cargo_deny_is_there()? {
+        return Ok(Outcome::Skipped("cargo-deny can't be installed: no connection to crates.io".to_owned()));
+    }
+    execute(&mut cargo_deny(&["--offline", "check", "licenses", "bans", "sources"]), "dependencies")?;
+    Ok(passed())
+}
+
+/// Known vulnerabilities. Their list is on GitHub and nowhere else.
+fn advisories() -> Result<Outcome> {
+    if !cargo_deny_is_there()? {
+        return Ok(Outcome::Skipped("cargo-deny can't be installed: no connection to crates.io".to_owned()));
+    }
+    match execute(&mut cargo_deny(&["check", "advisories"]), "advisories") {
+        Ok(()) => Ok(passed()),
+        Err(error) => {
+            let log = fs::read_to_string(log_path("advisories")).unwrap_or_default();
+            if log.contains("failed to fetch advisory database") {
+                return Ok(Outcome::Skipped(
+                    "no connection to the RustSec database on github.com".to_owned(),
+                ));
+            }
+            Err(error)
+        }
+    }
+}
+
+fn template() -> Result<Outcome> {
+    execute(
+        command("sam").args(["validate", "--lint", "--config-env", "local"]).env("SAM_CLI_TELEMETRY", "0"),
+        "sam-validate",
+    )?;
+    execute(command("cfn-lint").arg("template.yaml"), "cfn-lint")?;
+    Ok(passed())
+}
+
+/// The corrections of the local cloud, each with it and without it.
+fn local_cloud() -> Result<Outcome> {
+    execute(command(tools::PYTHON).args(["-m", "unittest", "discover", "-s", "local-cloud"]), "local-cloud")?;
+    Ok(passed())
+}
+
+fn build() -> Result<Outcome> {
+    tools::build()?;
+    Ok(passed())
+}
+
+/// The template and the binaries as they are, on a local cloud that enforces access.
+fn end_to_end() -> Result<Outcome> {
+    tools::build()?;
+    let (cloud, _process) = Cloud::start(cloud::free_port()?, Access::Enforced, "end-to-end-cloud")?;
+    let outcome = cloud.deploy("end-to-end-deploy").and_then(|()| {
+        let shop = cloud.shop(&cloud.outputs()?)?;
+        let mut test = command("cargo");
+        test.args(["test", "--package", "end-to-end", "--locked", "--", "--ignored"])
+            .env("SHOP_API_URL", &shop.url)
+            .env("SHOP_CLOUD_URL", cloud.url())
+            .env("SHOP_ENVIRONMENT", ENVIRONMENT);
+        execute(&mut test, "end-to-end")
+    });
+    if outcome.is_err() {
+        let log = log_path("end-to-end-cloud");
+        println!("\nthe local cloud's last lines (all: {}):\n{}", log.display(), processes::tail(&log));
+    }
+    outcome?;
+    counted("end-to-end")
+}
+
+/// How many tests the log of a `cargo test` counts.
+fn counted(log: &str) -> Result<Outcome> {
+    let log = fs::read_to_string(log_path(log))?;
+    let passed: u32 = log.lines().filter_map(passed_in).sum();
+    Ok(Outcome::Passed(format!("{passed} passed")))
+}
+
+/// Reads `test result: ok. 12 passed; 0 failed; …`.
+fn passed_in(line: &str) -> Option<u32> {
+    line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse().ok()
+}
+
+const CARGO_DENY: &str = ".local/cargo/bin/cargo-deny";
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+fn cargo_deny(arguments: &[&str]) -> std::process::Command {
+    let mut deny = command(CARGO_DENY);
+    deny.args(arguments);
+    deny
+}
+
+/// Builds cargo-deny, once; unoptimised, which takes a fraction of the time and is fast enough.
+fn cargo_deny_is_there() -> Result<bool> {
+    if Path::new(CARGO_DENY).exists() {
+        return Ok(true);
+    }
+    let package = format!("cargo-deny@{CARGO_DENY_VERSION}");
+    let install = ["install", "--locked", "--debug", "--root", ".local/cargo", &package];
+    match cargo(&install, "cargo-deny") {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            let log = fs::read_to_string(log_path("cargo-deny")).unwrap_or_default();
+            if log.contains("failed to download") || log.contains("failed to query") {
+                Ok(false)
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests_of_counting {
+    use super::*;
+
+    #[test]
+    fn passed_tests_are_counted() {
+        assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured"), Some(12));
+        assert_eq!(passed_in("test result: FAILED. 1 passed; 1 failed"), None);
+        assert_eq!(passed_in("running 3 tests"), None);
+    }
+}

@@ -1,0 +1,196 @@
+use std::{
+    collections::BTreeMap, fs, io::Write, net::TcpListener, os::unix::fs::OpenOptionsExt, process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::{sys::signal::kill, unistd::Pid};
+use serde_json::{Value, json};
+
+use crate::{
+    aws::Aws,
+    processes::{self, Group, command, eventually, execute, log_to, output},
+    shop::Shop,
+    tools,
+};
+
+/// The stack's name, and the environment that it is for.
+pub(crate) const ENVIRONMENT: &str = "dev";
+/// Where the log of the cloud that `up` runs is found.
+pub(crate) const LOG: &str = "cloud";
+
+const STATE: &str = ".local/cloud.json";
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+/// The SDK that comes with the tools signs its calls, which a cloud that enforces access asks for.
+const PRINT_OUTPUTS: &str = "import boto3, json, sys
+stack = boto3.client('cloudformation').describe_stacks(StackName=sys.argv[1])['Stacks'][0]
+print(json.dumps({output['OutputKey']: output['OutputValue'] for output in stack['Outputs']}))";
+
+/// The outputs of a stack by name.
+pub(crate) type Outputs = BTreeMap<String, String>;
+
+/// A local AWS cloud that answers.
+#[derive(Clone, Copy)]
+pub(crate) struct Cloud {
+    /// The process.
+    pub(crate) pid: i32,
+    /// The port on 127.0.0.1.
+    pub(crate) port: u16,
+}
+
+/// Whether access to AWS is checked as on AWS.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Access {
+    /// Everybody may do everything.
+    Open,
+    /// Signatures, role policies and resource policies are enforced.
+    Enforced,
+}
+
+impl Cloud {
+    /// The cloud that `up` runs, if it does.
+    pub(crate) fn running() -> Option<Self> {
+        let state = State::load()?;
+        let cloud = Self { pid: state.pid, port: state.port };
+        (kill(Pid::from_raw(cloud.pid), None).is_ok() && cloud.is_healthy()).then_some(cloud)
+    }
+
+    /// Starts a cloud; it ends with the returned process group.
+    pub(crate) fn start(port: u16, access: Access, log: &str) -> Result<(Self, Group)> {
+        let mut launcher = command(tools::PYTHON);
+        launcher.args(["local-cloud/launcher.py", "--port", &port.to_string()]);
+        if access == Access::Enforced {
+            launcher.arg("--auth");
+        }
+        let log = log_to(&mut launcher, log)?;
+        let mut process = Group::start(&mut launcher)?;
+        let cloud = Self { pid: process.id(), port };
+        eventually("the local cloud answers", START_DEADLINE, POLL, || {
+            if process.has_ended()? && !processes::interrupted() {
+                bail!("the local cloud ended at its start: see {}\n{}", log.display(), processes::tail(&log));
+            }
+            Ok(cloud.is_healthy().then_some(()))
+        })?;
+        Ok((cloud, process))
+    }
+
+    /// Deploys `template.yaml` with the binaries in `target/lambda`.
+    pub(crate) fn deploy(self, log: &str) -> Result<()> {
+        let mut sam = self.client("sam");
+        sam.args(["deploy", "--config-env", "local"]);
+        if tools::ARCHITECTURE != "x86_64" {
+            let architecture = format!("Architecture={}", tools::ARCHITECTURE);
+            sam.args(["--parameter-overrides", &format!("Environment={ENVIRONMENT}"), &architecture]);
+        }
+        execute(&mut sam, log).context("the deployment failed")
+    }
+
+    /// What the deployed stack gives to others.
+    pub(crate) fn outputs(self) -> Result<Outputs> {
+        let mut print = self.client(tools::PYTHON);
+        print.args(["-c", PRINT_OUTPUTS, ENVIRONMENT]);
+        Ok(serde_json::from_str(&output(&mut print, "outputs")?)?)
+    }
+
+    /// The shop's API, once all services can serve.
+    pub(crate) fn shop(self, outputs: &Outputs) -> Result<Shop> {
+        let api_id = outputs.get("ApiId").context("the stack has no output ApiId")?;
+        let shop = Shop::new(format!("{}/_aws/execute-api/{api_id}", self.url()));
+        for collection in ["users", "products", "orders"] {
+            let path = format!("/api/{collection}/health/ready");
+            let mut last = String::new();
+            eventually(&format!("GET {path} answers 200"), READY_DEADLINE, POLL, || {
+                let answer = shop.send("GET", &path, &[], None)?;
+                last = answer.to_string();
+                Ok((answer.status == 200).then_some(()))
+            })
+            .with_context(|| format!("a service does not get ready, its last answer: {last}"))?;
+        }
+        Ok(shop)
+    }
+
+    /// The AWS services of this cloud.
+    pub(crate) fn aws(self) -> Aws {
+        Aws::new(self.url())
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A command that uses this cloud as AWS. Whatever the developer's own AWS settings are, it sees none of them.
+    fn client(self, program: &str) -> Command {
+        let mut command = command(program);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command
+            .env("AWS_ENDPOINT_URL", self.url())
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("SAM_CLI_TELEMETRY", "0")
+            .env("SAM_CLI_POLL_DELAY", "0.3");
+        command
+    }
+
+    fn is_healthy(self) -> bool {
+        let health = Shop::new(self.url()).send("GET", "/_ministack/health", &[], None);
+        health.is_ok_and(|answer| answer.status == 200)
+    }
+}
+
+/// Makes sure that a cloud can be started on this port.
+pub(crate) fn require_free(port: u16) -> Result<()> {
+    match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(_) => Ok(()),
+        Err(_) => bail!(
+            "port {port} is in use by another program: stop that, or choose a port as in `cargo xtask up --port {}`",
+            port.saturating_add(1)
+        ),
+    }
+}
+
+/// A port that nobody uses at this moment.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// What `up` leaves for other tasks.
+pub(crate) struct State {
+    /// The cloud's process.
+    pub(crate) pid: i32,
+    /// The cloud's port.
+    pub(crate) port: u16,
+    /// Password of the seeded admin. It is made for each cloud, which forgets everything when it ends.
+    pub(crate) admin_password: String,
+}
+
+impl State {
+    /// What the last `up` left.
+    pub(crate) fn load() -> Option<Self> {
+        let state: Value = serde_json::from_slice(&fs::read(STATE).ok()?).ok()?;
+        Some(Self {
+            pid: state["pid"].as_i64()?.try_into().ok()?,
+            port: state["port"].as_u64()?.try_into().ok()?,
+            admin_password: state["admin_password"].as_str()?.to_owned(),
+        })
+    }
+
+    /// Leaves it, readable by this user alone.
+    pub(crate) fn save(&self) -> Result<()> {
+        let text = json!({ "pid": self.pid, "port": self.port, "admin_password": self.admin_password });
+        if fs::exists(STATE)? {
+            fs::remove_file(STATE)?;
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(STATE)?;
+        ensure!(file.write(text.to_string().as_bytes())? > 0, "can't write {STATE}");
+        Ok(())
+    }
+}

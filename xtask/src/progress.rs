@@ -1,0 +1,51 @@
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+const TITLE_WIDTH: usize = 26;
+
+/// Runs one step of a task. While it runs, its line says for how long: every second on a terminal, every half
+/// minute where lines are kept, as in CI.
+pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let terminal = io::stdout().is_terminal();
+    let (done, wait) = mpsc::channel::<()>();
+    let outcome = thread::scope(|scope| {
+        scope.spawn(move || {
+            let every = Duration::from_secs(if terminal { 1 } else { 30 });
+            show_running(terminal, title, start);
+            while wait.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                show_running(terminal, title, start);
+            }
+        });
+        // Dropped when the work is done, and when it panics, so that the line above always ends.
+        let _done = done;
+        work()
+    });
+    if terminal {
+        print!("\r\x1b[K");
+    }
+    println!("{}", line(if outcome.is_ok() { "✓" } else { "✗" }, title, start.elapsed()));
+    outcome
+}
+
+/// One line of a step: a mark, what it is, how long it took.
+pub(crate) fn line(mark: &str, title: &str, elapsed: Duration) -> String {
+    format!("  {mark} {title:<TITLE_WIDTH$} {:>6.1} s", elapsed.as_secs_f64())
+}
+
+fn show_running(terminal: bool, title: &str, start: Instant) {
+    let elapsed = start.elapsed();
+    if terminal {
+        print!("\r\x1b[K{}", line("…", title, elapsed));
+        // A terminal that is gone can't be told anything.
+        io::stdout().flush().ok();
+    } else if elapsed.as_secs() > 0 {
+        println!("{}", line("…", title, elapsed));
+    }
+}
