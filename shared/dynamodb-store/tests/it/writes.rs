@@ -78,6 +78,7 @@ async fn each_condition_lets_pass_what_meets_it_and_stops_the_rest() {
         update().if_equals("status", "PENDING"),
         update().if_in("status", ["CONFIRMED", "PENDING"]),
         update().if_at_least("stock", 5),
+        update().if_at_most("stock", 5),
         update().if_version(1),
         update().if_equals("status", "PENDING").if_at_least("stock", 1).if_version(1),
     ] {
@@ -88,6 +89,7 @@ async fn each_condition_lets_pass_what_meets_it_and_stops_the_rest() {
         update().if_in("status", ["CONFIRMED", "SHIPPED"]),
         update().if_in("status", none),
         update().if_at_least("stock", 6),
+        update().if_at_most("stock", 4),
         update().if_version(2),
         update().if_equals("reason", "absent attributes equal nothing"),
         update().if_equals("status", "PENDING").if_version(2),
