@@ -1,0 +1,84 @@
+//! The cloud behind the API: what only an operator sees.
+
+use std::{collections::HashMap, future::Future, sync::OnceLock};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `cargo xtask test`"))
+}
+
+pub(crate) fn api_url() -> String {
+    variable("SHOP_API_URL")
+}
+
+pub(crate) fn environment() -> String {
+    variable("SHOP_ENVIRONMENT")
+}
+
+/// The name of a resource in the deployed environment.
+pub(crate) fn name(of: &str) -> String {
+    format!("{}-{of}", environment())
+}
+
+fn config() -> aws_types::SdkConfig {
+    service_config::local_aws(variable("SHOP_CLOUD_URL"), "test")
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(work)
+}
+
+pub(crate) fn api_key() -> String {
+    let client = aws_sdk_secretsmanager::Client::new(&config());
+    let id = format!("{}/microservices/api-gateway", environment());
+    let secret = block_on(client.get_secret_value().secret_id(id).send()).unwrap();
+    let secret: Value = serde_json::from_str(secret.secret_string().unwrap()).unwrap();
+    secret["api_key"].as_str().unwrap().to_owned()
+}
+
+fn queue_url(sqs: &aws_sdk_sqs::Client, queue: &str) -> String {
+    block_on(sqs.get_queue_url().queue_name(name(queue)).send()).unwrap().queue_url().unwrap().to_owned()
+}
+
+/// Puts a message into a queue, past the topic that usually feeds it.
+pub(crate) fn send_message(queue: &str, body: &str) {
+    let sqs = aws_sdk_sqs::Client::new(&config());
+    let url = queue_url(&sqs, queue);
+    block_on(sqs.send_message().queue_url(url).message_body(body).send()).unwrap();
+}
+
+/// Takes what is in a queue now out of it.
+pub(crate) fn receive_messages(queue: &str) -> Vec<String> {
+    let sqs = aws_sdk_sqs::Client::new(&config());
+    let url = queue_url(&sqs, queue);
+    let received = block_on(sqs.receive_message().queue_url(&url).max_number_of_messages(10).send()).unwrap();
+    for message in received.messages() {
+        let handle = message.receipt_handle().unwrap();
+        block_on(sqs.delete_message().queue_url(&url).receipt_handle(handle).send()).unwrap();
+    }
+    received.messages().iter().map(|message| message.body().unwrap().to_owned()).collect()
+}
+
+pub(crate) fn put_row(table: &str, row: HashMap<String, AttributeValue>) {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config());
+    block_on(dynamodb.put_item().table_name(name(table)).set_item(Some(row)).send()).unwrap();
+}
+
+/// Every attribute of every row of a table, as one text.
+pub(crate) fn everything_in(table: &str) -> String {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config());
+    let pages = block_on(
+        dynamodb
+            .scan()
+            .table_name(name(table))
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>(),
+    );
+    format!("{:?}", pages.unwrap())
+}

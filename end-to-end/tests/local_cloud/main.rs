@@ -1,0 +1,14 @@
+//! The deployed stack on the local cloud: the real template, the real binaries, every hop between them.
+//!
+//! `cargo xtask test` starts the cloud, deploys, and runs these with `SHOP_API_URL` (the API's address), `SHOP_CLOUD_URL`
+//! (the cloud's) and `SHOP_ENVIRONMENT` (the stack's environment) set.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod client;
+mod cloud;
+mod dead_letters;
+mod front_door;
+mod load;
+mod security;
+mod story;
