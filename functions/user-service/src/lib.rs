@@ -1,1 +1,101 @@
-//! Placeholder.
+//! Who the shop's customers and admins are: registration, login, accounts.
+//!
+//! One Lambda function takes the requests under `/api/users` and the change stream of its own table. No other
+//! service reads that table: they learn ids and roles from access tokens and events, never a name or an address.
+
+/// Use cases: registering, logging in, changing and deleting accounts.
+mod app;
+/// Users, what can change about them, and the values that they are made of.
+mod domain;
+/// Which event a change of a row is.
+mod events;
+/// Routes, bodies, and what an error means to a client.
+mod http;
+/// What a password has to be, and what is kept of it.
+mod password;
+/// Rows, keys, and the unique e-mail address.
+mod repository;
+
+use access_token::AccessTokens;
+use aws_types::SdkConfig;
+use axum::extract::FromRef;
+use dynamodb_store::{CursorSealer, Table};
+use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
+use secrecy::ExposeSecret;
+use service_config::{ApiSecret, DEFAULT_TTL, SecretCache, required};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{app::Accounts, repository::Users};
+
+/// The service with all that it needs: state of its routes, and what its function runs.
+#[derive(Debug, Clone)]
+pub struct UserService {
+    accounts: Accounts,
+    users: Users,
+    tokens: AccessTokens,
+    secret: SecretCache<ApiSecret>,
+}
+
+impl UserService {
+    /// The service as the environment describes it: `TABLE_NAME`, `SECRET_ID`.
+    pub async fn connect(config: &SdkConfig) -> Result<Self, HandlerError> {
+        let table = Table::new(config, required("TABLE_NAME")?);
+        let secret_id = required("SECRET_ID")?;
+        let users = Users::new(table.clone());
+        let (secret, warm) = tokio::join!(SecretCache::load(config, secret_id, DEFAULT_TTL), users.ping());
+        can_fail("warming up the table", warm);
+        Ok(Self::new(table, secret?))
+    }
+
+    /// The service on a given table, with a given secret.
+    pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
+        let (users, tokens) = (Users::new(table), AccessTokens::new(secret.clone()));
+        Self { accounts: Accounts::new(users.clone(), tokens.clone()), users, tokens, secret }
+    }
+
+    /// Seals positions in lists under the secret's present version, and opens those of the one before, too.
+    fn cursors(&self) -> CursorSealer {
+        let versions = self.secret.get();
+        let key = |secret: &ApiSecret| secret.jwt_secret().expose_secret().as_bytes().to_vec();
+        let sealer = CursorSealer::new(&key(&versions.current.value));
+        match &versions.previous {
+            Some(previous) => sealer.with_previous(&key(&previous.value)),
+            None => sealer,
+        }
+    }
+}
+
+impl Service for UserService {
+    const NAME: &'static str = "user-service";
+    const COLLECTION: &'static str = "users";
+
+    fn routes() -> OpenApiRouter<Self> {
+        http::routes()
+    }
+
+    /// The table answers. The secret does, too: without it there would be no service to ask.
+    async fn ready(&self) -> Result<(), HandlerError> {
+        Ok(self.users.ping().await?)
+    }
+
+    async fn on_message(&self, message: Message) -> Result<(), HandlerError> {
+        events::refuse(&message)
+    }
+
+    fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError> {
+        events::event_of(change)
+    }
+}
+
+impl FromRef<UserService> for AccessTokens {
+    fn from_ref(service: &UserService) -> Self {
+        service.tokens.clone()
+    }
+}
+
+/// For what only saves time: its failure is told and nothing depends on it.
+fn can_fail<T>(what: &str, result: Result<T, impl std::error::Error + 'static>) {
+    if let Err(error) = result {
+        tracing::warn!(error = %telemetry::chain(&error), "{what} failed");
+    }
+}

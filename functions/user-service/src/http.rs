@@ -1,0 +1,424 @@
+use std::borrow::Cow;
+
+use access_token::{Admin, ApiKeyOrAdmin, Caller, Role};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use deserr::Deserr;
+use domain_events::Timestamp;
+use dynamodb_store::{InvalidCursor, Page};
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{ETAG, LOCATION, WWW_AUTHENTICATE},
+};
+use problem_details::{
+    EntityTag, FieldError, IfMatch, InputErrors, InvalidValue, Json, PageLimit, PathId, Problem, Query,
+};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    UserService,
+    app::AccountError,
+    domain::{Change, Email, Name, User},
+    password::{Password, PasswordAttempt},
+};
+
+pub(crate) fn routes() -> OpenApiRouter<UserService> {
+    OpenApiRouter::new()
+        .routes(routes!(register, list_users))
+        .routes(routes!(log_in))
+        .routes(routes!(own_account, change_own_account, delete_own_account))
+        .routes(routes!(change_own_password))
+        .routes(routes!(read_user))
+        .routes(routes!(change_role))
+}
+
+/// Register as a customer
+#[utoipa::path(
+    post, path = "/api/users", tag = "users",
+    request_body = Registration,
+    responses(
+        (status = 201, description = "The new user", body = UserAnswer, headers(
+            ("location" = String, description = "Address of the user"),
+            ("etag" = String, description = "Version of the user"),
+        )),
+        (status = 409, description = "`email-taken`: another account has the e-mail address"),
+    ),
+)]
+async fn register(
+    State(service): State<UserService>,
+    Json(Registration { email, password, name }): Json<Registration>,
+) -> Result<Response, Problem> {
+    let user = service.accounts.register(email, name, &password).await?;
+    let location =
+        HeaderValue::try_from(format!("/api/users/{}", user.user_id)).map_err(Problem::internal)?;
+    Ok((StatusCode::CREATED, [(LOCATION, location)], answer(user)).into_response())
+}
+
+/// Log in with e-mail address and password
+#[utoipa::path(
+    post, path = "/api/users/login", tag = "users",
+    request_body = Credentials,
+    responses(
+        (status = 200, description = "A token for the `authorization` header", body = TokenAnswer),
+        (status = 401, description = "`invalid-credentials`: the two do not belong together"),
+    ),
+)]
+async fn log_in(
+    State(service): State<UserService>,
+    Json(Credentials { email, password }): Json<Credentials>,
+) -> Result<Json<TokenAnswer>, Problem> {
+    let issued = service.accounts.log_in(email, &password).await?;
+    Ok(Json(TokenAnswer { access_token: issued.token, token_type: "Bearer", expires_in: issued.expires_in }))
+}
+
+/// Read one's own account
+#[utoipa::path(
+    get, path = "/api/users/me", tag = "own account", security(("bearer" = [])),
+    responses((status = 200, description = "The account", body = UserAnswer, headers(
+        ("etag" = String, description = "Version of the account"),
+    ))),
+)]
+async fn own_account(
+    State(service): State<UserService>,
+    caller: Caller,
+) -> Result<impl IntoResponse, Problem> {
+    let account = service.accounts.get(caller.user_id, None).await.map_err(own)?;
+    Ok(answer(account.user))
+}
+
+/// Change one's own name or e-mail address
+///
+/// Fields that are absent stay as they are. Another e-mail address asks for the password, too.
+#[utoipa::path(
+    patch, path = "/api/users/me", tag = "own account", security(("bearer" = [])),
+    params(("if-match" = Option<String>, Header, description = "Version that the change is meant for")),
+    request_body = ProfileChange,
+    responses(
+        (status = 200, description = "The account as it is now", body = UserAnswer, headers(
+            ("etag" = String, description = "Version of the account"),
+        )),
+        (status = 403, description = "`wrong-password`: `current_password` is not the account's"),
+        (status = 409, description = "`email-taken`: another account has the e-mail address"),
+        (status = 412, description = "`stale-version`: the account is at another version"),
+    ),
+)]
+async fn change_own_account(
+    State(service): State<UserService>,
+    caller: Caller,
+    IfMatch(version): IfMatch,
+    Json(body): Json<ProfileChange>,
+) -> Result<impl IntoResponse, Problem> {
+    let (change, proof) = body.checked()?;
+    let changed = service.accounts.change(caller.user_id, version, proof.as_ref(), &change).await;
+    Ok(answer(changed.map_err(own)?))
+}
+
+/// Delete one's own account
+///
+/// Nothing personal is kept. The access token, too, is of no more use for the account.
+#[utoipa::path(
+    delete, path = "/api/users/me", tag = "own account", security(("bearer" = [])),
+    params(("if-match" = Option<String>, Header, description = "Version that the deletion is meant for")),
+    responses(
+        (status = 204, description = "The account is deleted"),
+        (status = 412, description = "`stale-version`: the account is at another version"),
+    ),
+)]
+async fn delete_own_account(
+    State(service): State<UserService>,
+    caller: Caller,
+    IfMatch(version): IfMatch,
+) -> Result<StatusCode, Problem> {
+    service.accounts.delete(caller.user_id, version).await.map_err(own)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change one's own password
+#[utoipa::path(
+    put, path = "/api/users/me/password", tag = "own account", security(("bearer" = [])),
+    params(("if-match" = Option<String>, Header, description = "Version that the change is meant for")),
+    request_body = PasswordChange,
+    responses(
+        (status = 204, description = "The new password is valid from now on", headers(
+            ("etag" = String, description = "Version of the account"),
+        )),
+        (status = 403, description = "`wrong-password`: `current_password` is not the account's"),
+        (status = 412, description = "`stale-version`: the account is at another version"),
+    ),
+)]
+async fn change_own_password(
+    State(service): State<UserService>,
+    caller: Caller,
+    IfMatch(version): IfMatch,
+    Json(PasswordChange { current_password, new_password }): Json<PasswordChange>,
+) -> Result<impl IntoResponse, Problem> {
+    let accounts = &service.accounts;
+    let changed = accounts.change_password(caller.user_id, version, &current_password, &new_password).await;
+    Ok((StatusCode::NO_CONTENT, [tag(&changed.map_err(own)?)]))
+}
+
+/// List users, newest first
+#[utoipa::path(
+    get, path = "/api/users", tag = "administration", security(("bearer" = [])),
+    params(ListQuery),
+    responses((status = 200, description = "A page of users", body = UserList)),
+)]
+async fn list_users(
+    State(service): State<UserService>,
+    _: Admin,
+    Query(ListQuery { email, limit, cursor }): Query<ListQuery>,
+) -> Result<Json<UserList>, Problem> {
+    let scope = email.as_ref().map_or("users".to_owned(), |email| format!("users?email={}", email.as_str()));
+    let cursors = service.cursors();
+    let after = cursor.map(|cursor| cursors.open(&scope, &cursor)).transpose().map_err(|InvalidCursor| {
+        Problem::invalid_field("/cursor", "must be the next_cursor of a page of the same list")
+    })?;
+    let Page { items, next } = match &email {
+        Some(email) => {
+            Page { items: service.users.with_email(email).await.map_err(AccountError::from)?, next: None }
+        }
+        None => service.users.newest(after, limit.get()).await.map_err(AccountError::from)?,
+    };
+    let next_cursor = next.map(|position| cursors.seal(&scope, &position));
+    Ok(Json(UserList { items: items.into_iter().map(UserAnswer::from).collect(), next_cursor }))
+}
+
+/// Read any user
+#[utoipa::path(
+    get, path = "/api/users/{id}", tag = "administration", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The user's id")),
+    responses(
+        (status = 200, description = "The user", body = UserAnswer, headers(
+            ("etag" = String, description = "Version of the user"),
+        )),
+        (status = 404, description = "`not-found`: there is no such user"),
+    ),
+)]
+async fn read_user(
+    State(service): State<UserService>,
+    _: Admin,
+    PathId(user_id): PathId,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(answer(service.accounts.get(user_id, None).await?.user))
+}
+
+/// Make a user an admin, or a customer again
+///
+/// With the API key the first admin is made. Tokens say what the role was when they were issued.
+#[utoipa::path(
+    put, path = "/api/users/{id}/role", tag = "administration", security(("api_key" = []), ("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The user's id"),
+        ("if-match" = Option<String>, Header, description = "Version that the change is meant for"),
+    ),
+    request_body = RoleChange,
+    responses(
+        (status = 200, description = "The user as it is now", body = UserAnswer, headers(
+            ("etag" = String, description = "Version of the user"),
+        )),
+        (status = 404, description = "`not-found`: there is no such user"),
+        (status = 412, description = "`stale-version`: the user is at another version"),
+    ),
+)]
+async fn change_role(
+    State(service): State<UserService>,
+    _: ApiKeyOrAdmin,
+    PathId(user_id): PathId,
+    IfMatch(version): IfMatch,
+    Json(RoleChange { role }): Json<RoleChange>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(answer(service.accounts.change(user_id, version, None, &Change::Role(role)).await?))
+}
+
+/// A new customer.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+struct Registration {
+    /// Each address can have one account; case does not matter.
+    #[schema(value_type = String, format = Email, max_length = 254, example = "ada@example.com")]
+    email: Email,
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128, example = "plums and pears")]
+    password: Password,
+    /// What to call the person.
+    #[schema(value_type = String, min_length = 1, max_length = 100, example = "Ada Lovelace")]
+    name: Name,
+}
+
+/// Who somebody claims to be. Texts that can't be an address or a password are merely wrong.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+struct Credentials {
+    #[schema(format = Email, example = "ada@example.com")]
+    email: String,
+    #[schema(value_type = String, format = Password, example = "plums and pears")]
+    password: PasswordAttempt,
+}
+
+/// What to change about an account.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+struct ProfileChange {
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "Ada King")]
+    name: Option<Name>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = Email, max_length = 254, example = "ada.king@example.com")]
+    email: Option<Email>,
+    /// Needed with `email`.
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = Password, example = "plums and pears")]
+    current_password: Option<PasswordAttempt>,
+}
+
+impl ProfileChange {
+    /// The change with its proof, if the fields fit together.
+    fn checked(self) -> Result<(Change, Option<PasswordAttempt>), InputErrors> {
+        let Self { name, email, current_password } = self;
+        let refused = |pointer: &str, detail| {
+            let pointer = pointer.to_owned();
+            Err(InputErrors(vec![FieldError { pointer, detail: Cow::Borrowed(detail) }]))
+        };
+        if name.is_none() && email.is_none() {
+            return refused("", "must have a name or an email to change");
+        }
+        if email.is_some() && current_password.is_none() {
+            return refused("/current_password", "is required to change the e-mail address");
+        }
+        Ok((Change::Profile { name, email }, current_password))
+    }
+}
+
+/// The password so far and the next one.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+struct PasswordChange {
+    #[schema(value_type = String, format = Password, example = "plums and pears")]
+    current_password: PasswordAttempt,
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128, example = "pears and plums")]
+    new_password: Password,
+}
+
+/// The role to give.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+struct RoleChange {
+    #[deserr(try_from(String) = parse_role -> InvalidValue)]
+    #[schema(example = "admin")]
+    role: Role,
+}
+
+fn parse_role(text: String) -> Result<Role, InvalidValue> {
+    Role::try_from(text).map_err(|error| InvalidValue(error.to_string().into()))
+}
+
+#[derive(Deserr, IntoParams)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only the user with this e-mail address.
+    #[deserr(default)]
+    #[param(value_type = Option<String>, example = "ada@example.com")]
+    email: Option<Email>,
+    /// The most users to answer.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    limit: PageLimit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    cursor: Option<String>,
+}
+
+/// A user of the shop.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+struct UserAnswer {
+    user_id: Uuid,
+    #[schema(value_type = String, format = Email, example = "ada@example.com")]
+    email: Email,
+    #[schema(value_type = String, example = "Ada Lovelace")]
+    name: Name,
+    role: Role,
+    /// Grows by one with every change; also in the `etag` header.
+    #[schema(example = 1)]
+    version: u64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<User> for UserAnswer {
+    fn from(user: User) -> Self {
+        let User { user_id, email, name, role, version, created_at, updated_at } = user;
+        Self { user_id, email, name, role, version, created_at, updated_at }
+    }
+}
+
+/// A page of users.
+#[derive(Serialize, ToSchema)]
+struct UserList {
+    items: Vec<UserAnswer>,
+    /// Asks for the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+/// An access token.
+#[derive(Serialize, ToSchema)]
+struct TokenAnswer {
+    /// For the header `authorization: Bearer <token>`.
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds until the token expires.
+    #[schema(example = 900)]
+    expires_in: u32,
+}
+
+fn answer(user: User) -> impl IntoResponse {
+    ([tag(&user)], Json(UserAnswer::from(user)))
+}
+
+fn tag(user: &User) -> (HeaderName, HeaderValue) {
+    (ETAG, EntityTag(user.version).into())
+}
+
+/// What an error about the caller's own account means: where that is gone, its token is worth nothing.
+fn own(error: AccountError) -> Problem {
+    match error {
+        AccountError::Unknown => {
+            Problem::unauthorized("The account of this access token does not exist any more.")
+                .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+        }
+        error => error.into(),
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Unknown => Self::not_found("There is no such user."),
+            AccountError::EmailTaken => Self::conflict(
+                "email-taken",
+                "E-mail address taken",
+                "Another account has this e-mail address.",
+            ),
+            AccountError::InvalidCredentials => {
+                let detail = "E-mail address and password do not belong together.";
+                Self::new(StatusCode::UNAUTHORIZED, "invalid-credentials", "Invalid credentials", detail)
+                    .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            AccountError::WrongPassword => {
+                let detail = "The current password is not the one given.";
+                Self::new(StatusCode::FORBIDDEN, "wrong-password", "Wrong password", detail)
+            }
+            AccountError::Stale => Self::precondition_failed(),
+            AccountError::Store(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
+            error @ (AccountError::Store(_) | AccountError::Hashing(_) | AccountError::Signing(_)) => {
+                Self::internal(error)
+            }
+        }
+    }
+}

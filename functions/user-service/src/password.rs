@@ -1,0 +1,161 @@
+use std::{error::Error, fmt};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    password_hash::{self, phc},
+};
+use deserr::Deserr;
+use problem_details::{InputErrors, InvalidValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+/// A password that somebody wants to have: long enough, and in the one form (NFKC) that all keyboards agree on.
+#[derive(Debug, Clone, Deserr)]
+#[deserr(error = InputErrors, try_from(String) = Password::try_from -> InvalidValue)]
+pub(crate) struct Password(SecretString);
+
+/// What somebody presents as a password. Any text will do: only its hash decides, so that no answer depends on
+/// anything else.
+#[derive(Debug, Clone, Deserr)]
+#[deserr(error = InputErrors, from(String) = PasswordAttempt::from)]
+pub(crate) struct PasswordAttempt(SecretString);
+
+/// What is kept of a password: its salted hash as a PHC string, with the parameters that made it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PasswordHash(String);
+
+/// A password could not be hashed or compared.
+#[derive(Debug, thiserror::Error)]
+#[error("a password can't be hashed")]
+pub(crate) struct HashingError(#[source] Box<dyn Error + Send + Sync>);
+
+impl Password {
+    pub(crate) const MIN_CHARS: usize = 12;
+    pub(crate) const MAX_CHARS: usize = 128;
+}
+
+impl TryFrom<String> for Password {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        let text: String = text.nfkc().collect();
+        if !(Self::MIN_CHARS..=Self::MAX_CHARS).contains(&text.chars().count()) {
+            return Err(InvalidValue::new("must have 12 to 128 characters"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl From<String> for PasswordAttempt {
+    fn from(text: String) -> Self {
+        Self(text.nfkc().collect::<String>().into())
+    }
+}
+
+impl PasswordHash {
+    /// The hash of a password, with a salt of its own.
+    pub(crate) async fn of(password: &Password) -> Result<Self, HashingError> {
+        let Password(password) = password.clone();
+        let hash = apart(move || argon2()?.hash_password(password.expose_secret().as_bytes())).await?;
+        Ok(Self(hash.to_string()))
+    }
+
+    /// A hash that no password is known for. Comparing with it takes the time that any comparison takes.
+    pub(crate) fn of_nobody() -> Self {
+        let (salt, hash) = ("bm9ib2R5J3Mgc2FsdC4uLg", "q0sYzcf2zKZlTLvKdzyK7S5Ox9cdNo7D5c0rhP1ZQpE");
+        let (memory, rounds, lanes) = (MEMORY_KIB, ROUNDS, LANES);
+        Self(format!("$argon2id$v=19$m={memory},t={rounds},p={lanes}${salt}${hash}"))
+    }
+
+    /// Whether this is the hash of what was presented.
+    pub(crate) async fn matches(&self, attempt: &PasswordAttempt) -> Result<bool, HashingError> {
+        let (Self(hash), PasswordAttempt(attempt)) = (self.clone(), attempt.clone());
+        apart(move || {
+            let hash = phc::PasswordHash::new(&hash)?;
+            match argon2()?.verify_password(attempt.expose_secret().as_bytes(), &hash) {
+                Ok(()) => Ok(true),
+                Err(password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+}
+
+/// Even a hash stays out of logs: it can be attacked at leisure.
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+// Argon2id as OWASP's password storage cheat sheet asks for it. Hashes name their parameters, so that stronger ones
+// leave those alone that are there.
+const MEMORY_KIB: u32 = 19_456;
+const ROUNDS: u32 = 2;
+const LANES: u32 = 1;
+
+fn argon2() -> password_hash::Result<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, ROUNDS, LANES, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// Hashing takes tens of milliseconds of a core: off the thread on which other requests wait for the network.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> password_hash::Result<T> + Send + 'static,
+) -> Result<T, HashingError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| HashingError(error.into()))?;
+    done.map_err(|error| HashingError(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::try_from(text.to_owned()).unwrap()
+    }
+
+    async fn matches(hash: &PasswordHash, attempt: &str) -> bool {
+        hash.matches(&PasswordAttempt::from(attempt.to_owned())).await.unwrap()
+    }
+
+    #[test]
+    fn length_counts_in_characters_of_the_normal_form() {
+        for valid in ["ä".repeat(12), "x".repeat(128), " ".repeat(12), "\u{fb03}".repeat(4)] {
+            assert!(Password::try_from(valid.clone()).is_ok(), "{valid}");
+        }
+        for wrong in [String::new(), "ä".repeat(11), "a\u{308}".repeat(11), "x".repeat(129)] {
+            assert!(Password::try_from(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_matches_its_password_alone_however_that_was_typed() {
+        let hash = PasswordHash::of(&password("Zoe\u{308} likes plums")).await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        assert!(matches(&hash, "Zo\u{eb} likes plums").await);
+        assert!(!matches(&hash, "Zoe likes plums").await);
+        assert!(!matches(&hash, "").await);
+    }
+
+    #[tokio::test]
+    async fn equal_passwords_have_different_hashes() {
+        let password = password("Zoe likes plums");
+        assert_ne!(PasswordHash::of(&password).await.unwrap(), PasswordHash::of(&password).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_can_be_compared_with() {
+        assert!(!matches(&PasswordHash::of_nobody(), "Zoe likes plums").await);
+    }
+
+    #[test]
+    fn nothing_of_a_password_is_shown() {
+        let shown =
+            format!("{:?} {:?}", password("Zoe likes plums"), PasswordHash("$argon2id$secret".to_owned()));
+        assert!(!shown.contains("plums") && !shown.contains("argon2id"), "{shown}");
+    }
+}

@@ -1,0 +1,116 @@
+use std::time::{Duration, Instant};
+
+use access_token::{Claims, Role};
+use serde_json::{Value, json};
+use test_support::door;
+use uuid::Uuid;
+
+use crate::{PASSWORD, Shop, assert_problem, now};
+
+#[tokio::test]
+async fn a_login_answers_a_token_for_the_account() {
+    let shop = Shop::open();
+    let user = shop.register("ada@example.com").await;
+    let answer = shop.log_in(" ADA@example.com", PASSWORD).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
+    let token = answer.json();
+    assert_eq!((&token["token_type"], &token["expires_in"]), (&json!("Bearer"), &json!(900)));
+    let me = shop.me(token["access_token"].as_str().unwrap()).await;
+    assert_eq!((me.status, me.header("etag")), (200, Some("\"1\"")));
+    assert_eq!(me.json()["user_id"], user.user_id.to_string());
+}
+
+#[tokio::test]
+async fn no_answer_tells_whether_an_address_or_a_password_was_wrong() {
+    let shop = Shop::open();
+    shop.register("ada@example.com").await;
+    let long = "x".repeat(10_000);
+    let mut bodies: Vec<Value> = Vec::new();
+    for (email, password) in [
+        ("ada@example.com", "pears and plums"),
+        ("ada@example.com", ""),
+        ("ada@example.com", &long),
+        ("eve@example.com", PASSWORD),
+        ("no address", PASSWORD),
+        (&long, &long),
+    ] {
+        let answer = shop.log_in(email, password).await;
+        assert_problem(&answer, 401, "invalid-credentials", &[]);
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        bodies.push(answer.json());
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:#?}");
+}
+
+#[tokio::test]
+async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
+    let shop = Shop::open();
+    shop.register("ada@example.com").await;
+    // The shortest of several times is the one that nothing else disturbed.
+    let shortest = async |email| {
+        let mut shortest = Duration::MAX;
+        for _ in 0..5 {
+            let started = Instant::now();
+            assert_eq!(shop.log_in(email, "pears and plums").await.status, 401);
+            shortest = shortest.min(started.elapsed());
+        }
+        shortest
+    };
+    let (known, unknown, no_address) =
+        (shortest("ada@example.com").await, shortest("eve@example.com").await, shortest("eve").await);
+    assert!(unknown > known / 2 && no_address > known / 2, "{known:?}, {unknown:?}, {no_address:?}");
+}
+
+#[tokio::test]
+async fn credentials_of_a_wrong_shape_are_named() {
+    let shop = Shop::open();
+    let login = async |body| shop.call(door::http_v2("POST", "/api/users/login").json(&body)).await;
+    assert_problem(
+        &login(json!({"email": 1, "otp": 1})).await,
+        400,
+        "invalid-input",
+        &["/email", "/otp", "/password"],
+    );
+}
+
+#[tokio::test]
+async fn a_token_says_the_role_that_the_account_has() {
+    let shop = Shop::open();
+    let user = shop.register("ada@example.com").await;
+    let list = async |token: &str| shop.call(door::http_v2("GET", "/api/users").bearer(token)).await.status;
+    assert_eq!(list(&user.token).await, 403);
+    assert_eq!(shop.change_role(user.user_id, "admin").await.status, 200);
+    let token = shop.log_in("ada@example.com", PASSWORD).await.json();
+    assert_eq!(list(token["access_token"].as_str().unwrap()).await, 200);
+}
+
+#[tokio::test]
+async fn only_valid_tokens_open_an_account() {
+    let shop = Shop::open();
+    let user = shop.register("ada@example.com").await;
+    let sign = |issued_at| shop.tokens.sign(&Claims::new(user.user_id, Role::Customer, issued_at)).unwrap();
+    assert_eq!(shop.me(&sign(now())).await.status, 200);
+
+    let other_audience =
+        Claims { aud: "another-shop".to_owned(), ..Claims::new(user.user_id, Role::Customer, now()) };
+    let mut tampered = user.token.clone().into_bytes();
+    let middle = tampered.len() / 2;
+    tampered[middle] = if tampered[middle] == b'A' { b'B' } else { b'A' };
+    for (case, token) in [
+        ("expired", sign(now() - 3600)),
+        ("not yet valid", sign(now() + 3600)),
+        ("tampered with", String::from_utf8(tampered).unwrap()),
+        ("of another audience", shop.tokens.sign(&other_audience).unwrap()),
+        ("cut off", user.token.rsplit_once('.').unwrap().0.to_owned()),
+        ("made up", "e30.e30.e30".to_owned()),
+    ] {
+        let answer = shop.me(&token).await;
+        assert_eq!(answer.status, 401, "a token that is {case}");
+        assert_problem(&answer, 401, "unauthorized", &[]);
+        assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{case}");
+    }
+    let without = shop.call(door::http_v2("GET", "/api/users/me")).await;
+    assert_problem(&without, 401, "unauthorized", &[]);
+    assert_eq!(without.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(shop.me(&shop.token(Uuid::now_v7(), Role::Customer)).await.status, 401, "nobody's token");
+}

@@ -1,0 +1,146 @@
+//! The user-service through its only door: raw events in; answers, rows and published events out.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod administration;
+mod edge;
+mod events;
+mod login;
+mod own_account;
+mod registration;
+mod start;
+
+use access_token::{AccessTokens, Role};
+use dynamodb_store::Table;
+use lambda_dispatch::{Dispatcher, Outbox};
+use lambda_runtime::Context;
+use serde_json::{Value, json, value::RawValue};
+use service_config::{ApiSecret, SecretCache, Version, Versions};
+use test_support::{
+    Emulator, TestTable, TopicStub,
+    door::{self, HttpAnswer, HttpEvent},
+};
+use user_service::UserService;
+use uuid::Uuid;
+
+const API_KEY: &str = "the key of the first admin";
+const PASSWORD: &str = "plums and pears";
+
+/// The service with an empty table and a topic of its own.
+struct Shop {
+    rows: TestTable,
+    table: Table,
+    topic: TopicStub,
+    tokens: AccessTokens,
+    dispatcher: Dispatcher<UserService>,
+}
+
+/// A user who registered through the door.
+struct Registered {
+    user_id: Uuid,
+    token: String,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let (rows, topic) = (TestTable::users(), TopicStub::start());
+        let table = Table::new(&Emulator::sdk_config(), rows.name());
+        let secret = ApiSecret::new(API_KEY, "a signing secret of more than 32 bytes").unwrap();
+        let current = Version { id: "v1".to_owned(), value: secret };
+        let secret = SecretCache::fixed(Versions { current, previous: None });
+        let outbox = Outbox::new(
+            &topic.sdk_config(),
+            "arn:aws:sns:us-east-1:123456789012:test-user-events".to_owned(),
+            format!("{}/123456789012/test-users-stream-dlq", topic.endpoint()),
+        );
+        let tokens = AccessTokens::new(secret.clone());
+        let dispatcher = Dispatcher::new(UserService::new(table.clone(), secret), outbox, "test");
+        Self { rows, table, topic, tokens, dispatcher }
+    }
+
+    /// Hands a raw event to the function.
+    async fn invoke(&self, event: String) -> String {
+        let event = RawValue::from_string(event).unwrap();
+        self.dispatcher.handle(event, Context::default()).await.unwrap().get().to_owned()
+    }
+
+    async fn call(&self, request: HttpEvent) -> HttpAnswer {
+        HttpAnswer::parse(&self.invoke(request.build()).await)
+    }
+
+    async fn register(&self, email: &str) -> Registered {
+        let answer = self.call(registration(email)).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        let user_id = answer.json()["user_id"].as_str().unwrap().parse().unwrap();
+        Registered { user_id, token: self.token(user_id, Role::Customer) }
+    }
+
+    /// A token as login would give it.
+    fn token(&self, user_id: Uuid, role: Role) -> String {
+        self.tokens.issue(user_id, role).unwrap().token
+    }
+
+    fn admin_token(&self) -> String {
+        self.token(Uuid::now_v7(), Role::Admin)
+    }
+
+    async fn log_in(&self, email: &str, password: &str) -> HttpAnswer {
+        let credentials = json!({"email": email, "password": password});
+        self.call(door::http_v2("POST", "/api/users/login").json(&credentials)).await
+    }
+
+    async fn me(&self, token: &str) -> HttpAnswer {
+        self.call(door::http_v2("GET", "/api/users/me").bearer(token)).await
+    }
+
+    async fn change_me(&self, token: &str, change: Value) -> HttpAnswer {
+        self.call(door::http_v2("PATCH", "/api/users/me").bearer(token).json(&change)).await
+    }
+
+    async fn delete_me(&self, token: &str) -> HttpAnswer {
+        self.call(door::http_v2("DELETE", "/api/users/me").bearer(token)).await
+    }
+
+    async fn change_role(&self, user_id: Uuid, role: &str) -> HttpAnswer {
+        let request = door::http_v2("PUT", &format!("/api/users/{user_id}/role"));
+        self.call(request.header("x-api-key", API_KEY).json(&json!({"role": role}))).await
+    }
+
+    /// Lets the stream's new records through the door; answers all events published so far.
+    async fn published(&self) -> Vec<Value> {
+        let records = self.rows.new_stream_records();
+        let answer = self.invoke(door::stream(records)).await;
+        assert_eq!(door::failures(&answer), [""; 0]);
+        let published = self.topic.published();
+        published.iter().map(|published| serde_json::from_str(&published.message).unwrap()).collect()
+    }
+
+    /// All rows, as text.
+    async fn db_dump(&self) -> Vec<String> {
+        let scan = self.table.client().scan().table_name(self.rows.name()).send().await.unwrap();
+        scan.items().iter().map(|item| format!("{item:?}")).collect()
+    }
+}
+
+fn registration(email: &str) -> HttpEvent {
+    let body = json!({"email": email, "password": PASSWORD, "name": "Ada Lovelace"});
+    door::http_v2("POST", "/api/users").json(&body)
+}
+
+/// Asserts that the answer is the problem of this type; `pointers` are those of its field errors.
+#[track_caller]
+fn assert_problem(answer: &HttpAnswer, status: u16, name: &str, pointers: &[&str]) {
+    assert_eq!(answer.status, status, "{}", answer.body);
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let problem = answer.json();
+    assert_eq!(problem["type"], format!("urn:problem-type:shop:{name}"), "{problem}");
+    let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+    let mut named: Vec<&str> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    named.sort_unstable();
+    assert_eq!(named, pointers, "{problem}");
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
