@@ -1,1 +1,89 @@
-//! Placeholder.
+//! product-service: what the shop sells, and how much of it is left.
+//!
+//! Over HTTP it shows products to everybody and lets admins keep them. From the queue `stock-requests` it learns of
+//! orders and takes or returns their stock: everything that an order takes, and the reservation that says so, in one
+//! transaction. What changes in its table becomes events on its topic.
+
+/// Reserving and releasing the stock of orders; making products.
+mod app;
+/// Products, reservations, and the decision about an order. No input or output.
+mod domain;
+/// Messages that it accepts, and the events that changes of its rows mean.
+mod events;
+/// Routes, bodies, and the mapping from errors to problems.
+mod http;
+/// Keys, rows and conditional writes of its table.
+mod repository;
+
+use access_token::AccessTokens;
+use aws_types::SdkConfig;
+use axum::extract::FromRef;
+use dynamodb_store::Table;
+use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
+use service_config::{ApiSecret, SecretCache};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::repository::Repository;
+
+/// The service: its table, and the secret with which it knows admins and its own cursors.
+#[derive(Clone, Debug)]
+pub struct ProductService {
+    repository: Repository,
+    secret: SecretCache<ApiSecret>,
+    tokens: AccessTokens,
+}
+
+impl ProductService {
+    /// The service as its environment describes it: `TABLE_NAME` and `SECRET_ID`.
+    pub async fn connect(aws: &SdkConfig) -> Result<Self, HandlerError> {
+        let table = Table::new(aws, service_config::required("TABLE_NAME")?);
+        let secret_id = service_config::required("SECRET_ID")?;
+        let repository = Repository::new(table.clone());
+        // The first call opens the connection to the table: better now than in somebody's request.
+        let (secret, warm_up) =
+            tokio::join!(SecretCache::load(aws, secret_id, service_config::DEFAULT_TTL), repository.reach());
+        can_fail("warming up the table", warm_up);
+        Ok(Self::new(table, secret?))
+    }
+
+    /// The service over a given table and secret.
+    pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
+        let tokens = AccessTokens::new(secret.clone());
+        Self { repository: Repository::new(table), secret, tokens }
+    }
+}
+
+/// Says that a step failed which nothing depends on.
+fn can_fail<E: std::error::Error>(step: &str, result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::info!(error = %telemetry::chain(&error), "{step} failed");
+    }
+}
+
+impl Service for ProductService {
+    const NAME: &'static str = "product-service";
+    const COLLECTION: &'static str = "products";
+
+    fn routes() -> OpenApiRouter<Self> {
+        http::routes()
+    }
+
+    /// The secret is in memory since the start, so that the table is what is left to ask.
+    async fn ready(&self) -> Result<(), HandlerError> {
+        Ok(self.repository.reach().await?)
+    }
+
+    async fn on_message(&self, message: Message) -> Result<(), HandlerError> {
+        events::handle(self, message).await
+    }
+
+    fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError> {
+        events::fact(change)
+    }
+}
+
+impl FromRef<ProductService> for AccessTokens {
+    fn from_ref(service: &ProductService) -> Self {
+        service.tokens.clone()
+    }
+}

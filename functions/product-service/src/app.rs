@@ -1,0 +1,71 @@
+use std::collections::HashSet;
+
+use domain_events::Timestamp;
+use dynamodb_store::StoreError;
+use uuid::Uuid;
+
+use crate::{
+    ProductService,
+    domain::{Line, NewProduct, Product, Reservation, ReservationState},
+    repository::Outcome,
+};
+
+/// How often a decision about an order's stock is made anew because the rows had changed meanwhile. Each time
+/// somebody else got on, so that more than two or three are hardly ever needed.
+const DECISIONS: usize = 6;
+
+/// The stock of an order kept changing until all tries were used up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StockError {
+    #[error("the products of order {0} are changed too often")]
+    Contended(Uuid),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ProductService {
+    /// Puts a new product on offer.
+    pub(crate) async fn create(&self, new: NewProduct) -> Result<Product, StoreError> {
+        let product = new.into_product(Uuid::now_v7(), Timestamp::now());
+        self.repository.create(&product).await?;
+        Ok(product)
+    }
+
+    /// Takes the stock of an order, all of it or nothing. What was decided about an order once stays so, however
+    /// often it is asked.
+    pub(crate) async fn place(&self, order_id: Uuid, lines: &[Line]) -> Result<(), StockError> {
+        for _ in 0..DECISIONS {
+            let (decided, products) = self.repository.order(order_id, lines).await?;
+            if decided.is_some() {
+                return Ok(());
+            }
+            let reservation = Reservation::decide(order_id, lines, &products, Timestamp::now());
+            if self.repository.reserve(&reservation).await? == Outcome::Written {
+                return Ok(());
+            }
+        }
+        Err(StockError::Contended(order_id))
+    }
+
+    /// Gives back the stock of an order that was given up, once. If the order has not come here yet, nothing will
+    /// be taken when it does.
+    pub(crate) async fn release(&self, order_id: Uuid) -> Result<(), StockError> {
+        for _ in 0..DECISIONS {
+            let now = Timestamp::now();
+            let outcome = match self.repository.reservation(order_id).await? {
+                None => self.repository.reserve(&Reservation::tombstone(order_id, now)).await?,
+                Some(reservation) if reservation.state == ReservationState::Reserved => {
+                    // The units of a product that was removed meanwhile have gone with it.
+                    let (_, products) = self.repository.order(order_id, &reservation.lines).await?;
+                    let products: HashSet<Uuid> = products.into_keys().collect();
+                    self.repository.release(&reservation, &products, now).await?
+                }
+                Some(_) => return Ok(()),
+            };
+            if outcome == Outcome::Written {
+                return Ok(());
+            }
+        }
+        Err(StockError::Contended(order_id))
+    }
+}

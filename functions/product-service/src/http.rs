@@ -1,0 +1,270 @@
+/// Bodies of requests and answers.
+mod bodies;
+
+use access_token::Admin;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use deserr::Deserr;
+use domain_events::Timestamp;
+use dynamodb_store::{Consistency, CursorSealer, StoreError};
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, ETAG, LOCATION},
+};
+use problem_details::{
+    EntityTag, IfMatch, IfNoneMatch, InputErrors, Json, PageLimit, PathId, Problem, Query,
+};
+use secrecy::ExposeSecret;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::bodies::{NewProductBody, PatchBody, ProductBody, ProductList, ReplacementBody, StockBody};
+use crate::{
+    ProductService,
+    domain::{Category, Product, ProductChange, Stock},
+    repository::ProductError,
+};
+
+pub(crate) fn routes() -> OpenApiRouter<ProductService> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read, replace, patch, remove))
+        .routes(routes!(change_stock))
+}
+
+/// Products are the same for everybody and may be a few seconds old: caches take the load of popular ones.
+const PUBLIC: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("public, max-age=5"));
+
+/// Products, newest first
+#[utoipa::path(
+    get, path = "/api/products", tag = "products",
+    params(ListQuery),
+    responses((status = 200, description = "A page of products", body = ProductList))
+)]
+async fn list(
+    State(service): State<ProductService>,
+    Query(query): Query<ListQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let cursors = service.cursors();
+    let scope = query.scope();
+    let after = query.cursor.as_ref().map(|cursor| cursors.open(&scope, cursor)).transpose();
+    let after =
+        after.map_err(|_| Problem::invalid_field("/cursor", "must be the next_cursor of this list"))?;
+    let page = service.repository.products(query.category.as_ref(), after, query.limit.get()).await;
+    let page = page.map_err(ProductError::from)?;
+    let next_cursor = page.next.map(|next| cursors.seal(&scope, &next));
+    let items = page.items.into_iter().map(ProductBody::from).collect();
+    Ok(([PUBLIC], Json(ProductList { items, next_cursor })))
+}
+
+/// One product
+#[utoipa::path(
+    get, path = "/api/products/{id}", tag = "products",
+    params(
+        ("id" = Uuid, Path, description = "The product's id"),
+        ("if-none-match" = Option<String>, Header, description = "The version that the client has", example = "\"3\""),
+    ),
+    responses(
+        (status = 200, description = "The product", body = ProductBody,
+            headers(("etag" = String, description = "The product's version in quotes"))),
+        (status = 304, description = "The client has the present version"),
+    )
+)]
+async fn read(
+    State(service): State<ProductService>,
+    PathId(id): PathId,
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let product = service.repository.product(id, Consistency::Eventual).await?;
+    let tag = EntityTag(product.version);
+    if if_none_match.holds(tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [PUBLIC, (ETAG, tag.into())]).into_response());
+    }
+    Ok(([PUBLIC], Tagged(product)).into_response())
+}
+
+/// Puts a new product on offer
+#[utoipa::path(
+    post, path = "/api/products", tag = "products", security(("bearer" = [])),
+    request_body = NewProductBody,
+    responses((status = 201, description = "The new product", body = ProductBody, headers(
+        ("location" = String, description = "Path of the product"),
+        ("etag" = String, description = "The product's version in quotes"),
+    )))
+)]
+async fn create(
+    State(service): State<ProductService>,
+    _: Admin,
+    Json(body): Json<NewProductBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let product = service.create(body.into()).await.map_err(ProductError::from)?;
+    // A UUID is always a valid header value.
+    let location =
+        HeaderValue::try_from(format!("/api/products/{}", product.product_id)).map_err(Problem::internal)?;
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Tagged(product)))
+}
+
+/// Replaces everything but the stock
+#[utoipa::path(
+    put, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The product's id"),
+        ("if-match" = Option<String>, Header, description = "The version that is to be changed", example = "\"3\""),
+    ),
+    request_body = ReplacementBody,
+    responses((status = 200, description = "The product as it is now", body = ProductBody,
+        headers(("etag" = String, description = "The product's version in quotes"))))
+)]
+async fn replace(
+    State(service): State<ProductService>,
+    _: Admin,
+    PathId(id): PathId,
+    IfMatch(version): IfMatch,
+    Json(body): Json<ReplacementBody>,
+) -> Result<Tagged, Problem> {
+    Ok(Tagged(service.repository.change(id, body.into(), version, Timestamp::now()).await?))
+}
+
+/// Changes the fields that are given
+#[utoipa::path(
+    patch, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The product's id"),
+        ("if-match" = Option<String>, Header, description = "The version that is to be changed", example = "\"3\""),
+    ),
+    request_body = PatchBody,
+    responses((status = 200, description = "The product as it is now", body = ProductBody,
+        headers(("etag" = String, description = "The product's version in quotes"))))
+)]
+async fn patch(
+    State(service): State<ProductService>,
+    _: Admin,
+    PathId(id): PathId,
+    IfMatch(version): IfMatch,
+    Json(body): Json<PatchBody>,
+) -> Result<Tagged, Problem> {
+    let change = ProductChange::from(body);
+    if change.is_empty() {
+        return Err(Problem::invalid_field("", "must have at least one field"));
+    }
+    Ok(Tagged(service.repository.change(id, change, version, Timestamp::now()).await?))
+}
+
+/// Takes a product off offer
+#[utoipa::path(
+    delete, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The product's id"),
+        ("if-match" = Option<String>, Header, description = "The version that is to be removed", example = "\"3\""),
+    ),
+    responses((status = 204, description = "The product is gone"))
+)]
+async fn remove(
+    State(service): State<ProductService>,
+    _: Admin,
+    PathId(id): PathId,
+    IfMatch(version): IfMatch,
+) -> Result<StatusCode, Problem> {
+    service.repository.remove(id, version).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Adds units to the stock or takes some from it
+#[utoipa::path(
+    post, path = "/api/products/{id}/stock", tag = "products", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The product's id")),
+    request_body = StockBody,
+    responses(
+        (status = 200, description = "The product as it is now", body = ProductBody,
+            headers(("etag" = String, description = "The product's version in quotes"))),
+        (status = 409, description = "`insufficient-stock`: fewer units are there than were to be taken. \
+            `too-much-stock`: more would be there than a product can have.",
+            content_type = "application/problem+json",
+            body = problem_details::ProblemBody<'static>),
+    )
+)]
+async fn change_stock(
+    State(service): State<ProductService>,
+    _: Admin,
+    PathId(id): PathId,
+    Json(StockBody { change }): Json<StockBody>,
+) -> Result<Tagged, Problem> {
+    Ok(Tagged(service.repository.change_stock(id, change, Timestamp::now()).await?))
+}
+
+/// Which products, and which part of them.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only products of this category.
+    #[deserr(default)]
+    #[param(value_type = Option<String>, example = "Kitchen")]
+    category: Option<Category>,
+    /// Products per page.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    limit: PageLimit,
+    /// Where the page starts: `next_cursor` of the page before, with the same category.
+    #[deserr(default)]
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// What a cursor is good for: the list of this category, or of all products.
+    fn scope(&self) -> String {
+        match &self.category {
+            Some(category) => format!("products/category={}", category.as_str()),
+            None => "products".to_owned(),
+        }
+    }
+}
+
+impl ProductService {
+    /// Seals cursors with the present secret and opens those of the one before.
+    fn cursors(&self) -> CursorSealer {
+        let versions = self.secret.get();
+        let key =
+            |secret: &service_config::ApiSecret| secret.jwt_secret().expose_secret().as_bytes().to_vec();
+        let sealer = CursorSealer::new(&key(&versions.current.value));
+        match &versions.previous {
+            Some(previous) => sealer.with_previous(&key(&previous.value)),
+            None => sealer,
+        }
+    }
+}
+
+/// A product as an answer, with its version as the entity tag.
+struct Tagged(Product);
+
+impl IntoResponse for Tagged {
+    fn into_response(self) -> Response {
+        let tag = EntityTag(self.0.version);
+        ([(ETAG, HeaderValue::from(tag))], Json(ProductBody::from(self.0))).into_response()
+    }
+}
+
+impl From<ProductError> for Problem {
+    fn from(error: ProductError) -> Self {
+        match error {
+            ProductError::NotFound => Self::not_found("There is no product with this id."),
+            ProductError::StaleVersion => Self::precondition_failed(),
+            ProductError::InsufficientStock { available } => {
+                let detail = format!("Only {available} units are in stock.");
+                Self::conflict("insufficient-stock", "Insufficient stock", detail)
+            }
+            ProductError::TooMuchStock => {
+                let detail = format!("A product can't have more than {} units in stock.", Stock::MAX);
+                Self::conflict("too-much-stock", "Too much stock", detail)
+            }
+            ProductError::Store(error) => of_store(error),
+        }
+    }
+}
+
+/// What is busy or out of reach passes; the rest is a fault.
+fn of_store(error: StoreError) -> Problem {
+    if error.is_retryable() { Problem::unavailable(1).caused_by(error) } else { Problem::internal(error) }
+}

@@ -1,0 +1,236 @@
+/// The rows of stock reservations, and the transactions that take and return stock.
+mod reservations;
+
+use domain_events::{Money, Timestamp};
+use dynamodb_store::{
+    Consistency, Feed, FeedEntry, Item, Key, Page, Position, Reason, StoreError, Table, Transaction,
+    TransactionError, Update, from_item,
+};
+use serde::{Deserialize, Serialize};
+use telemetry::Trace;
+use uuid::Uuid;
+
+pub(crate) use self::reservations::{Outcome, ReservationRow};
+use crate::domain::{Category, Description, Product, ProductChange, ProductName, Stock, StockChange};
+
+const KEY: &str = "product_id";
+const CATEGORY_INDEX: &str = "category-created_at-index";
+const FEED_INDEX: &str = "feed-position-index";
+
+/// The service's table: products, and the reservations of their stock.
+#[derive(Clone, Debug)]
+pub(crate) struct Repository {
+    table: Table,
+    feed: Feed,
+}
+
+/// Why a product could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProductError {
+    #[error("there is no such product")]
+    NotFound,
+    #[error("the product is not at the expected version")]
+    StaleVersion,
+    #[error("only {available} units are in stock")]
+    InsufficientStock { available: u32 },
+    #[error("stock would exceed {}", Stock::MAX)]
+    TooMuchStock,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A product as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProductRow {
+    product_id: Uuid,
+    name: ProductName,
+    description: Description,
+    category: Category,
+    price: Money,
+    stock: u32,
+    images: Vec<String>,
+    version: u64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(flatten)]
+    feed: FeedEntry,
+    /// Trace of the request that caused the last change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<String>,
+}
+
+impl Repository {
+    pub(crate) fn new(table: Table) -> Self {
+        let feed = Feed::new(&table, FEED_INDEX);
+        Self { table, feed }
+    }
+
+    /// The cheapest call that shows whether the table answers.
+    pub(crate) async fn reach(&self) -> Result<(), StoreError> {
+        self.table.get::<ProductRow>(&Key::new(KEY, "-"), Consistency::Eventual).await.map(drop)
+    }
+
+    pub(crate) async fn product(&self, id: Uuid, consistency: Consistency) -> Result<Product, ProductError> {
+        let row: Option<ProductRow> = self.table.get(&Key::new(KEY, id), consistency).await?;
+        row.map(Product::from).ok_or(ProductError::NotFound)
+    }
+
+    /// Products of one category or of all, newest first.
+    pub(crate) async fn products(
+        &self,
+        category: Option<&Category>,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Page<Product>, StoreError> {
+        let page: Page<ProductRow> = match category {
+            Some(category) => {
+                let query = self.table.query(Some(CATEGORY_INDEX)).partition("category", category);
+                query.newest_first().start_after(after).page(limit).await?
+            }
+            None => self.feed.page(after, limit).await?,
+        };
+        Ok(Page { items: page.items.into_iter().map(Product::from).collect(), next: page.next })
+    }
+
+    /// Writes a product under an id that has never been used before.
+    pub(crate) async fn create(&self, product: &Product) -> Result<(), StoreError> {
+        match self.table.create(KEY, &ProductRow::new(product)).await {
+            // The id is new, so that this row can only come from the same call, whose first answer was lost.
+            Err(StoreError::ConditionFailed { .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Changes a product in one write; if a version is expected, only that one.
+    pub(crate) async fn change(
+        &self,
+        id: Uuid,
+        change: ProductChange,
+        expected: Option<u64>,
+        at: Timestamp,
+    ) -> Result<Product, ProductError> {
+        let mut update = touch(self.table.update(Key::new(KEY, id)), at)
+            .set_opt("name", change.name)
+            .set_opt("description", change.description)
+            .set_opt("category", change.category)
+            .set_opt("price", change.price);
+        if let Some(version) = expected {
+            update = update.if_equals("version", version);
+        }
+        update.send::<ProductRow>().await.map(Product::from).map_err(ProductError::of_change)
+    }
+
+    /// Removes a product; if a version is expected, only that one.
+    pub(crate) async fn remove(&self, id: Uuid, expected: Option<u64>) -> Result<(), ProductError> {
+        let mut delete = self.table.delete(Key::new(KEY, id)).if_exists();
+        if let Some(version) = expected {
+            delete = delete.if_equals("version", version);
+        }
+        delete.send().await.map_err(ProductError::of_change)
+    }
+
+    /// Adds to the stock or takes from it, never beyond its bounds.
+    pub(crate) async fn change_stock(
+        &self,
+        id: Uuid,
+        change: StockChange,
+        at: Timestamp,
+    ) -> Result<Product, ProductError> {
+        let units = change.units();
+        let update = touch(self.table.update(Key::new(KEY, id)), at).add("stock", units);
+        let update = if units < 0 {
+            update.if_at_least("stock", -units)
+        } else {
+            update.if_at_most("stock", i64::from(Stock::MAX) - units)
+        };
+        // A transaction of one, because only transactions carry a token: when an answer is lost and the call is
+        // repeated, the units are still added once.
+        match Transaction::new(&self.table).update(update).commit().await {
+            Ok(()) => self.product(id, Consistency::Strong).await,
+            Err(TransactionError::Cancelled(reasons)) => match <[Reason; 1]>::try_from(reasons) {
+                Ok([Reason::ConditionFailed(row)]) => Err(ProductError::of_stock(row, change)),
+                Ok([other]) => Err(rejected(&[other]).into()),
+                Err(reasons) => Err(rejected(&reasons).into()),
+            },
+            Err(TransactionError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+impl ProductError {
+    /// What it means that a change or a removal failed: without a row there is no product; with one, it is not at
+    /// the version that was asked for, which is the only other condition.
+    fn of_change(error: StoreError) -> Self {
+        match error {
+            StoreError::ConditionFailed { item: None } => Self::NotFound,
+            StoreError::ConditionFailed { item: Some(_) } => Self::StaleVersion,
+            error => Self::Store(error),
+        }
+    }
+
+    /// What it means that a change of the stock failed on a row.
+    fn of_stock(row: Option<Item>, change: StockChange) -> Self {
+        match row.map(from_item::<ProductRow>) {
+            None => Self::NotFound,
+            Some(Err(error)) => Self::Store(error),
+            Some(Ok(row)) if change.units() < 0 => Self::InsufficientStock { available: row.stock },
+            Some(Ok(_)) => Self::TooMuchStock,
+        }
+    }
+}
+
+impl ProductRow {
+    fn new(product: &Product) -> Self {
+        let product = product.clone();
+        Self {
+            feed: Feed::entry(product.product_id, product.created_at),
+            product_id: product.product_id,
+            name: product.name,
+            description: product.description,
+            category: product.category,
+            price: product.price,
+            stock: product.stock,
+            images: product.images,
+            version: product.version,
+            created_at: product.created_at,
+            updated_at: product.updated_at,
+            traceparent: traceparent(),
+        }
+    }
+}
+
+impl From<ProductRow> for Product {
+    fn from(row: ProductRow) -> Self {
+        Self {
+            product_id: row.product_id,
+            name: row.name,
+            description: row.description,
+            category: row.category,
+            price: row.price,
+            stock: row.stock,
+            images: row.images,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// What every change of a row leaves behind.
+fn touch(update: Update, at: Timestamp) -> Update {
+    let update = update.bump_version().set("updated_at", at);
+    match traceparent() {
+        Some(traceparent) => update.set("traceparent", traceparent),
+        // The trace of an earlier change would send whoever follows it to the wrong request.
+        None => update.remove("traceparent"),
+    }
+}
+
+fn traceparent() -> Option<String> {
+    Trace::current().map(|trace| trace.to_string())
+}
+
+/// A transaction that was cancelled for a reason that neither a repetition nor a new decision mends.
+fn rejected(reasons: &[Reason]) -> StoreError {
+    StoreError::Rejected(format!("cancelled: {reasons:?}").into())
+}

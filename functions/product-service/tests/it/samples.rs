@@ -1,0 +1,48 @@
+//! The sample triggers in `events/` are real: each goes through the door.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use access_token::Role;
+use serde_json::Value;
+use test_support::door::{self, HttpAnswer};
+
+use crate::Shop;
+
+/// Stands in the samples where a caller puts an access token.
+const TOKEN: &str = "ACCESS_TOKEN";
+
+fn samples() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/product-service");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let named = files.map(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).unwrap())
+    });
+    named.collect()
+}
+
+#[tokio::test]
+async fn every_sample_event_is_handled() {
+    let samples = samples();
+    assert!(samples.len() >= 10, "{:?}", samples.keys());
+    for (name, sample) in samples {
+        let shop = Shop::open();
+        let event: Value = serde_json::from_str(&sample).unwrap();
+        let answer = shop.send(sample.replace(TOKEN, &shop.token(Role::Admin))).await;
+        if event.get("Records").is_some() {
+            assert_eq!(door::failures(&answer), [""; 0], "{name}");
+            continue;
+        }
+        let answer = HttpAnswer::parse(&answer);
+        // In an empty shop there is nothing with the id that a path names.
+        let expected = match event["requestContext"]["http"]["method"].as_str().unwrap() {
+            "POST" if event["rawPath"] == "/api/products" => 201,
+            "GET" if event["rawPath"].as_str().unwrap().matches('/').count() == 2 => 200,
+            _ => 404,
+        };
+        assert_eq!(answer.status, expected, "{name}: {}", answer.body);
+        let anonymous = HttpAnswer::parse(&shop.send(sample).await);
+        let is_public = event["requestContext"]["http"]["method"] == "GET";
+        assert_eq!(anonymous.status, if is_public { expected } else { 401 }, "{name}: {}", anonymous.body);
+    }
+}
