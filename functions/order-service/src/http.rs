@@ -1,0 +1,279 @@
+//! Routes and bodies, and the one mapping from errors to problem details.
+
+/// What requests and answers say.
+mod bodies;
+
+use access_token::{Admin, Caller};
+use axum::{
+    extract::{FromRequestParts, Path, State},
+    response::{IntoResponse, Response},
+};
+use dynamodb_store::StoreError;
+use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts};
+use problem_details::{IfMatch, InvalidValue, Json, Problem, ProblemBody, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use self::bodies::{ListOrders, OrderBody, OrderList, PlaceOrder};
+use crate::{
+    OrderService,
+    app::{OrderError, Placed},
+    domain::{Canceller, Command, IdempotencyKey, Status},
+    repository::Condition,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The routes of orders.
+pub(crate) fn routes() -> OpenApiRouter<OrderService> {
+    OpenApiRouter::new()
+        .routes(routes!(place, list))
+        .routes(routes!(read))
+        .routes(routes!(cancel))
+        .routes(routes!(ship))
+        .routes(routes!(deliver))
+}
+
+/// Place an order
+///
+/// The order waits as PENDING until its stock is taken, which fixes prices and total (CONFIRMED), or can't be
+/// (REJECTED). Repeated under the same `Idempotency-Key`, the request places nothing more and is answered with the order
+/// as it is by then and the header `Idempotency-Replayed: true`. The same key with another body is refused (422).
+#[utoipa::path(
+    post,
+    path = "/api/orders",
+    tag = "orders",
+    security(("bearer" = [])),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, new for each order",
+        min_length = 1, max_length = 255, example = "cart-4711-checkout-1")),
+    request_body = PlaceOrder,
+    responses(
+        (status = 201, description = "The order", body = OrderBody, headers(
+            ("Location" = String, description = "Where the order is"),
+            ("ETag" = String, description = "The order's version"),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` if the order had been placed before"),
+        )),
+        (status = 422, description = "The key was used for another order: type `idempotency-key-reused`",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+async fn place(
+    State(service): State<OrderService>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Json(body): Json<PlaceOrder>,
+) -> Result<Response, Problem> {
+    let Placed { order, replayed } = service.orders.place(caller.user_id, &key, body.into()).await?;
+    let location =
+        HeaderValue::try_from(format!("/api/orders/{}", order.order_id)).map_err(Problem::internal)?;
+    let mut response = (StatusCode::CREATED, [(LOCATION, location)], OrderBody::from(order)).into_response();
+    if replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// List your orders
+///
+/// Newest first. With `status`, a page can have fewer than `limit` orders, even none, although more follow: only
+/// `next_cursor: null` is the end.
+#[utoipa::path(
+    get,
+    path = "/api/orders",
+    tag = "orders",
+    security(("bearer" = [])),
+    params(ListOrders),
+    responses((status = 200, description = "A page of orders", body = OrderList)),
+)]
+async fn list(
+    State(service): State<OrderService>,
+    caller: Caller,
+    Query(query): Query<ListOrders>,
+) -> Result<Json<OrderList>, Problem> {
+    let cursors = service.cursors();
+    let scope = format!("orders/{}/{}", caller.user_id, query.status.map_or("all", Status::name));
+    let after = query.cursor.map(|cursor| cursors.open(&scope, &cursor)).transpose();
+    let after = after.map_err(|_| Problem::invalid_field("/cursor", "is not a cursor of this list"))?;
+    let page = service.orders.list(caller.user_id, query.status, after, query.limit.0).await?;
+    let next_cursor = page.next.map(|position| cursors.seal(&scope, &position));
+    Ok(Json(OrderList { items: page.items.into_iter().map(OrderBody::from).collect(), next_cursor }))
+}
+
+/// Read an order
+///
+/// Customers read their own orders, admins any.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{order_id}",
+    tag = "orders",
+    security(("bearer" = [])),
+    params(("order_id" = Uuid, Path, description = "The order's id")),
+    responses((status = 200, description = "The order", body = OrderBody,
+        headers(("ETag" = String, description = "The order's version")))),
+)]
+async fn read(
+    State(service): State<OrderService>,
+    caller: Caller,
+    OrderId(order_id): OrderId,
+) -> Result<OrderBody, Problem> {
+    Ok(service.orders.find(order_id, owner(&caller)).await?.into())
+}
+
+/// Cancel an order
+///
+/// As long as it is PENDING or CONFIRMED; what it had taken goes back into stock. An order that is CANCELLED already is
+/// answered as it is. Customers cancel their own orders, admins any.
+#[utoipa::path(
+    post,
+    path = "/api/orders/{order_id}/cancel",
+    tag = "orders",
+    security(("bearer" = [])),
+    params(
+        ("order_id" = Uuid, Path, description = "The order's id"),
+        ("If-Match" = Option<String>, Header, description = "The version that the order must have", example = "\"2\""),
+    ),
+    responses(
+        (status = 200, description = "The order", body = OrderBody,
+            headers(("ETag" = String, description = "The order's version"))),
+        (status = 409, description = "Too late: type `order-not-cancellable`",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 412, description = "The order has another version than `If-Match` names",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+async fn cancel(
+    State(service): State<OrderService>,
+    caller: Caller,
+    OrderId(order_id): OrderId,
+    IfMatch(version): IfMatch,
+) -> Result<OrderBody, Problem> {
+    let canceller = if caller.is_admin() { Canceller::Shop } else { Canceller::Customer };
+    let condition = Condition { owner: owner(&caller), version };
+    Ok(service.orders.execute(order_id, Command::Cancel(canceller), condition).await?.into())
+}
+
+/// Ship an order
+///
+/// From CONFIRMED. An order that is SHIPPED already is answered as it is.
+#[utoipa::path(
+    post,
+    path = "/api/orders/{order_id}/ship",
+    tag = "orders",
+    security(("bearer" = [])),
+    params(
+        ("order_id" = Uuid, Path, description = "The order's id"),
+        ("If-Match" = Option<String>, Header, description = "The version that the order must have", example = "\"2\""),
+    ),
+    responses(
+        (status = 200, description = "The order", body = OrderBody,
+            headers(("ETag" = String, description = "The order's version"))),
+        (status = 409, description = "Not from its present status: type `wrong-status`",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 412, description = "The order has another version than `If-Match` names",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+async fn ship(
+    State(service): State<OrderService>,
+    _: Admin,
+    OrderId(order_id): OrderId,
+    IfMatch(version): IfMatch,
+) -> Result<OrderBody, Problem> {
+    Ok(service.orders.execute(order_id, Command::Ship, Condition { owner: None, version }).await?.into())
+}
+
+/// Mark an order as delivered
+///
+/// From SHIPPED. An order that is DELIVERED already is answered as it is.
+#[utoipa::path(
+    post,
+    path = "/api/orders/{order_id}/deliver",
+    tag = "orders",
+    security(("bearer" = [])),
+    params(
+        ("order_id" = Uuid, Path, description = "The order's id"),
+        ("If-Match" = Option<String>, Header, description = "The version that the order must have", example = "\"3\""),
+    ),
+    responses(
+        (status = 200, description = "The order", body = OrderBody,
+            headers(("ETag" = String, description = "The order's version"))),
+        (status = 409, description = "Not from its present status: type `wrong-status`",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 412, description = "The order has another version than `If-Match` names",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+async fn deliver(
+    State(service): State<OrderService>,
+    _: Admin,
+    OrderId(order_id): OrderId,
+    IfMatch(version): IfMatch,
+) -> Result<OrderBody, Problem> {
+    Ok(service.orders.execute(order_id, Command::Deliver, Condition { owner: None, version }).await?.into())
+}
+
+/// Whose order it has to be for this caller; an admin may have any.
+fn owner(caller: &Caller) -> Option<Uuid> {
+    (!caller.is_admin()).then_some(caller.user_id)
+}
+
+/// The id in a path. A text that is no id names no order.
+struct OrderId(Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for OrderId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text): Path<String> =
+            Path::from_request_parts(parts, state).await.map_err(|_| no_such_order())?;
+        Uuid::try_parse(&text).map(Self).map_err(|_| no_such_order())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let wrong = |InvalidValue(detail)| Problem::invalid_field("/Idempotency-Key", detail);
+        let Some(key) = parts.headers.get(IDEMPOTENCY_KEY) else {
+            return Err(wrong(InvalidValue::new("is required: a header with a new value for each order")));
+        };
+        // What is no text at all is refused as an empty one is.
+        Self::try_from(key.to_str().unwrap_or_default()).map_err(wrong)
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::NotFound => no_such_order(),
+            OrderError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Idempotency key reused",
+                "The Idempotency-Key was used for another order; a new order needs a new key.",
+            ),
+            OrderError::Stale => Self::precondition_failed(),
+            OrderError::NotCancellable(status) => Self::conflict(
+                "order-not-cancellable",
+                "Order not cancellable",
+                format!("An order that is {} can't be cancelled.", status.name()),
+            ),
+            OrderError::WrongStatus(status) => Self::conflict(
+                "wrong-status",
+                "Wrong status",
+                format!("This is not possible for an order that is {}.", status.name()),
+            ),
+            OrderError::Store(error) => unavailable_or_internal(error),
+        }
+    }
+}
+
+fn no_such_order() -> Problem {
+    Problem::not_found("There is no such order.")
+}
+
+fn unavailable_or_internal(error: StoreError) -> Problem {
+    if error.is_retryable() { Problem::unavailable(1).caused_by(error) } else { Problem::internal(error) }
+}
