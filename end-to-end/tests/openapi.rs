@@ -1,6 +1,11 @@
-//! The committed OpenAPI document is the one that the code generates.
+//! The committed OpenAPI document is the one that the code generates, and says one thing under each name.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
+
+use order_service::OrderService;
+use product_service::ProductService;
+use serde_json::Value;
+use user_service::UserService;
 
 #[test]
 fn the_committed_openapi_document_is_up_to_date() {
@@ -8,4 +13,33 @@ fn the_committed_openapi_document_is_up_to_date() {
     let committed = std::fs::read_to_string(path).expect("docs/openapi.json");
     let generated = end_to_end::openapi_json().expect("a document");
     assert!(committed == generated, "docs/openapi.json is stale: run `cargo xtask openapi`");
+}
+
+#[test]
+fn operations_have_names_of_their_own() {
+    let document = serde_json::to_value(end_to_end::openapi()).expect("a document");
+    let mut names = HashSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let name =
+                operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no name"));
+            assert!(names.insert(name.to_owned()), "{name} is not unique");
+        }
+    }
+}
+
+#[test]
+fn services_mean_the_same_by_the_same_schema() {
+    let documents = [
+        lambda_dispatch::openapi::<UserService>(),
+        lambda_dispatch::openapi::<ProductService>(),
+        lambda_dispatch::openapi::<OrderService>(),
+    ];
+    let merged = serde_json::to_value(end_to_end::openapi()).expect("a document");
+    for document in documents {
+        let document: Value = serde_json::to_value(document).expect("a document");
+        for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+            assert_eq!(&merged["components"]["schemas"][name], schema, "{name} has two meanings");
+        }
+    }
 }

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<OrderService> {
 #[utoipa::path(
     post,
     path = "/api/orders",
+    operation_id = "place_order",
     tag = "orders",
     security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, new for each order",
@@ -81,6 +82,7 @@ async fn place(
 #[utoipa::path(
     get,
     path = "/api/orders",
+    operation_id = "list_orders",
     tag = "orders",
     security(("bearer" = [])),
     params(ListOrders),
@@ -106,6 +108,7 @@ async fn list(
 #[utoipa::path(
     get,
     path = "/api/orders/{order_id}",
+    operation_id = "read_order",
     tag = "orders",
     security(("bearer" = [])),
     params(("order_id" = Uuid, Path, description = "The order's id")),
@@ -127,6 +130,7 @@ async fn read(
 #[utoipa::path(
     post,
     path = "/api/orders/{order_id}/cancel",
+    operation_id = "cancel_order",
     tag = "orders",
     security(("bearer" = [])),
     params(
@@ -159,6 +163,7 @@ async fn cancel(
 #[utoipa::path(
     post,
     path = "/api/orders/{order_id}/ship",
+    operation_id = "ship_order",
     tag = "orders",
     security(("bearer" = [])),
     params(
@@ -189,6 +194,7 @@ async fn ship(
 #[utoipa::path(
     post,
     path = "/api/orders/{order_id}/deliver",
+    operation_id = "deliver_order",
     tag = "orders",
     security(("bearer" = [])),
     params(

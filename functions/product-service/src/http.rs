@@ -39,7 +39,7 @@ const PUBLIC: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_stat
 
 /// Products, newest first
 #[utoipa::path(
-    get, path = "/api/products", tag = "products",
+    get, path = "/api/products", operation_id = "list_products", tag = "products",
     params(ListQuery),
     responses((status = 200, description = "A page of products", body = ProductList))
 )]
@@ -61,7 +61,7 @@ async fn list(
 
 /// One product
 #[utoipa::path(
-    get, path = "/api/products/{id}", tag = "products",
+    get, path = "/api/products/{id}", operation_id = "read_product", tag = "products",
     params(
         ("id" = Uuid, Path, description = "The product's id"),
         ("if-none-match" = Option<String>, Header, description = "The version that the client has", example = "\"3\""),
@@ -87,7 +87,7 @@ async fn read(
 
 /// Puts a new product on offer
 #[utoipa::path(
-    post, path = "/api/products", tag = "products", security(("bearer" = [])),
+    post, path = "/api/products", operation_id = "create_product", tag = "products", security(("bearer" = [])),
     request_body = NewProductBody,
     responses((status = 201, description = "The new product", body = ProductBody, headers(
         ("location" = String, description = "Path of the product"),
@@ -108,7 +108,7 @@ async fn create(
 
 /// Replaces everything but the stock
 #[utoipa::path(
-    put, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+    put, path = "/api/products/{id}", operation_id = "replace_product", tag = "products", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The product's id"),
         ("if-match" = Option<String>, Header, description = "The version that is to be changed", example = "\"3\""),
@@ -129,7 +129,7 @@ async fn replace(
 
 /// Changes the fields that are given
 #[utoipa::path(
-    patch, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+    patch, path = "/api/products/{id}", operation_id = "change_product", tag = "products", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The product's id"),
         ("if-match" = Option<String>, Header, description = "The version that is to be changed", example = "\"3\""),
@@ -154,7 +154,7 @@ async fn patch(
 
 /// Takes a product off offer
 #[utoipa::path(
-    delete, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+    delete, path = "/api/products/{id}", operation_id = "delete_product", tag = "products", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The product's id"),
         ("if-match" = Option<String>, Header, description = "The version that is to be removed", example = "\"3\""),
@@ -173,7 +173,7 @@ async fn remove(
 
 /// Adds units to the stock or takes some from it
 #[utoipa::path(
-    post, path = "/api/products/{id}/stock", tag = "products", security(("bearer" = [])),
+    post, path = "/api/products/{id}/stock", operation_id = "change_stock", tag = "products", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The product's id")),
     request_body = StockBody,
     responses(

@@ -1,5 +1,7 @@
 //! Routes that every service has: health and its own OpenAPI document.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     extract::State,
@@ -13,7 +15,7 @@ use serde::Serialize;
 use utoipa::{
     OpenApi, ToSchema,
     openapi::{
-        ContentBuilder, Ref, RefOr, ResponseBuilder,
+        Content, ContentBuilder, Ref, RefOr, ResponseBuilder,
         path::{HttpMethod, OperationBuilder, PathItem},
         response::Response as ResponseDoc,
     },
@@ -78,31 +80,45 @@ pub fn openapi<S: Service>() -> utoipa::openapi::OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .license(None)
         .build();
-    for (probe, summary) in [("live", "Is the function running?"), ("ready", "Can it do its work?")] {
-        let ok = ResponseBuilder::new().description("Yes").content(
-            "application/json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name("Health"))).build(),
-        );
-        let operation =
-            OperationBuilder::new().tag("health").summary(Some(summary)).response("200", ok.build()).build();
-        let path = format!("/api/{}/health/{probe}", S::COLLECTION);
-        document.paths.paths.insert(path, PathItem::new(HttpMethod::Get, operation));
+    let collection = S::COLLECTION;
+    let health = ContentBuilder::new().schema(Some(Ref::from_schema_name("Health"))).build();
+    for (path, tag, name, summary, content) in [
+        ("health/live", "health", "live", "Is the function running?", health.clone()),
+        ("health/ready", "health", "ready", "Can it do its work?", health),
+        ("openapi.json", "documentation", "openapi", "This document", ContentBuilder::new().build()),
+    ] {
+        let ok = ResponseBuilder::new().description("Success").content("application/json", content);
+        let operation = OperationBuilder::new()
+            .tag(tag)
+            .operation_id(Some(format!("{collection}_{name}")))
+            .summary(Some(summary))
+            .response("200", ok.build());
+        let item = PathItem::new(HttpMethod::Get, operation);
+        document.paths.paths.insert(format!("/api/{collection}/{path}"), item);
     }
-    let problem: RefOr<ResponseDoc> = ResponseBuilder::new()
-        .description("Any error (RFC 9457)")
-        .content(
-            "application/problem+json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
-        )
-        .build()
-        .into();
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
-            operation.responses.responses.entry("default".to_owned()).or_insert(problem.clone());
+            describe_errors(&mut operation.responses.responses, &problem);
         }
     }
     document
+}
+
+/// Every error is a problem, those that a route documents and all others.
+fn describe_errors(responses: &mut BTreeMap<String, RefOr<ResponseDoc>>, problem: &Content) {
+    responses
+        .entry("default".to_owned())
+        .or_insert_with(|| ResponseBuilder::new().description("Any other error (RFC 9457)").build().into());
+    for (status, response) in responses {
+        if let RefOr::T(response) = response
+            && response.content.is_empty()
+            && !status.starts_with(['2', '3'])
+        {
+            response.content.insert("application/problem+json".to_owned(), problem.clone().into());
+        }
+    }
 }
 
 async fn live<S: Service>() -> Json<Health> {

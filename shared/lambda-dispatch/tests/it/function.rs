@@ -84,7 +84,8 @@ async fn with_max_concurrency_requests_are_served_together() {
     let function = Function::start(&[("AWS_LAMBDA_MAX_CONCURRENCY", limit.as_str())]);
     // None of them is answered before all of them are under way.
     let meeting = join_all((0..MEETING).map(|_| function.get("/api/probes/meet")));
-    let answers = tokio::time::timeout(Duration::from_secs(20), meeting).await.expect("served one after the other");
+    let answers =
+        tokio::time::timeout(Duration::from_secs(20), meeting).await.expect("served one after the other");
     assert!(answers.iter().all(|answer| answer.body == "met"), "{answers:?}");
 }
 
