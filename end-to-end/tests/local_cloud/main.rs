@@ -4,6 +4,7 @@
 //! (the cloud's) and `SHOP_ENVIRONMENT` (the stack's environment) set.
 
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::print_stdout, reason = "what was measured is shown beside the result")]
 
 mod client;
 mod cloud;

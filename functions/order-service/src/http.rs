@@ -5,12 +5,12 @@ mod bodies;
 
 use access_token::{Admin, Caller};
 use axum::{
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
 use dynamodb_store::StoreError;
 use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts};
-use problem_details::{IfMatch, InvalidValue, Json, Problem, ProblemBody, Query};
+use problem_details::{IfMatch, InvalidValue, Json, PathId, Problem, ProblemBody, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -97,7 +97,7 @@ async fn list(
     let scope = format!("orders/{}/{}", caller.user_id, query.status.map_or("all", Status::name));
     let after = query.cursor.map(|cursor| cursors.open(&scope, &cursor)).transpose();
     let after = after.map_err(|_| Problem::invalid_field("/cursor", "is not a cursor of this list"))?;
-    let page = service.orders.list(caller.user_id, query.status, after, query.limit.0).await?;
+    let page = service.orders.list(caller.user_id, query.status, after, query.limit.get()).await?;
     let next_cursor = page.next.map(|position| cursors.seal(&scope, &position));
     Ok(Json(OrderList { items: page.items.into_iter().map(OrderBody::from).collect(), next_cursor }))
 }
@@ -118,7 +118,7 @@ async fn list(
 async fn read(
     State(service): State<OrderService>,
     caller: Caller,
-    OrderId(order_id): OrderId,
+    PathId(order_id): PathId,
 ) -> Result<OrderBody, Problem> {
     Ok(service.orders.find(order_id, owner(&caller)).await?.into())
 }
@@ -149,7 +149,7 @@ async fn read(
 async fn cancel(
     State(service): State<OrderService>,
     caller: Caller,
-    OrderId(order_id): OrderId,
+    PathId(order_id): PathId,
     IfMatch(version): IfMatch,
 ) -> Result<OrderBody, Problem> {
     let canceller = if caller.is_admin() { Canceller::Shop } else { Canceller::Customer };
@@ -182,7 +182,7 @@ async fn cancel(
 async fn ship(
     State(service): State<OrderService>,
     _: Admin,
-    OrderId(order_id): OrderId,
+    PathId(order_id): PathId,
     IfMatch(version): IfMatch,
 ) -> Result<OrderBody, Problem> {
     Ok(service.orders.execute(order_id, Command::Ship, Condition { owner: None, version }).await?.into())
@@ -213,7 +213,7 @@ async fn ship(
 async fn deliver(
     State(service): State<OrderService>,
     _: Admin,
-    OrderId(order_id): OrderId,
+    PathId(order_id): PathId,
     IfMatch(version): IfMatch,
 ) -> Result<OrderBody, Problem> {
     Ok(service.orders.execute(order_id, Command::Deliver, Condition { owner: None, version }).await?.into())
@@ -222,19 +222,6 @@ async fn deliver(
 /// Whose order it has to be for this caller; an admin may have any.
 fn owner(caller: &Caller) -> Option<Uuid> {
     (!caller.is_admin()).then_some(caller.user_id)
-}
-
-/// The id in a path. A text that is no id names no order.
-struct OrderId(Uuid);
-
-impl<S: Send + Sync> FromRequestParts<S> for OrderId {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text): Path<String> =
-            Path::from_request_parts(parts, state).await.map_err(|_| no_such_order())?;
-        Uuid::try_parse(&text).map(Self).map_err(|_| no_such_order())
-    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {

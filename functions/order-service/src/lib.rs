@@ -19,7 +19,6 @@ use aws_types::SdkConfig;
 use axum::extract::FromRef;
 use dynamodb_store::{CursorSealer, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
-use secrecy::ExposeSecret;
 use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -40,7 +39,7 @@ impl OrderService {
         let secret_id = service_config::required("SECRET_ID")?;
         let repository = Repository::new(table.clone());
         let (secret, warm) = tokio::join!(SecretCache::load(aws, secret_id, DEFAULT_TTL), repository.ping());
-        can_fail("opening the connection to the table", warm);
+        telemetry::can_fail("opening the connection to the table", warm);
         Ok(Self::new(table, secret?))
     }
 
@@ -53,12 +52,8 @@ impl OrderService {
     /// Seals cursors with the secret as it is now, and opens those of the version before, too.
     fn cursors(&self) -> CursorSealer {
         let versions = self.secret.get();
-        let key = |secret: &ApiSecret| secret.jwt_secret().expose_secret().as_bytes().to_vec();
-        let sealer = CursorSealer::new(&key(&versions.current.value));
-        match &versions.previous {
-            Some(previous) => sealer.with_previous(&key(&previous.value)),
-            None => sealer,
-        }
+        let (current, previous) = versions.jwt_secrets();
+        CursorSealer::new(current).with_previous(previous)
     }
 }
 
@@ -86,12 +81,5 @@ impl Service for OrderService {
 impl FromRef<OrderService> for AccessTokens {
     fn from_ref(service: &OrderService) -> Self {
         service.tokens.clone()
-    }
-}
-
-/// For what is done in advance only: the first request meets the same failure and reports it.
-fn can_fail<T, E: std::error::Error + 'static>(what: &str, result: Result<T, E>) {
-    if let Err(error) = result {
-        tracing::info!(error = %telemetry::chain(&error), "{what} failed");
     }
 }

@@ -16,7 +16,6 @@ use http::{
 use problem_details::{
     EntityTag, IfMatch, IfNoneMatch, InputErrors, Json, PageLimit, PathId, Problem, Query,
 };
-use secrecy::ExposeSecret;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -226,13 +225,8 @@ impl ProductService {
     /// Seals cursors with the present secret and opens those of the one before.
     fn cursors(&self) -> CursorSealer {
         let versions = self.secret.get();
-        let key =
-            |secret: &service_config::ApiSecret| secret.jwt_secret().expose_secret().as_bytes().to_vec();
-        let sealer = CursorSealer::new(&key(&versions.current.value));
-        match &versions.previous {
-            Some(previous) => sealer.with_previous(&key(&previous.value)),
-            None => sealer,
-        }
+        let (current, previous) = versions.jwt_secrets();
+        CursorSealer::new(current).with_previous(previous)
     }
 }
 

@@ -42,7 +42,7 @@ impl ProductService {
         // The first call opens the connection to the table: better now than in somebody's request.
         let (secret, warm_up) =
             tokio::join!(SecretCache::load(aws, secret_id, service_config::DEFAULT_TTL), repository.reach());
-        can_fail("warming up the table", warm_up);
+        telemetry::can_fail("warming up the table", warm_up);
         Ok(Self::new(table, secret?))
     }
 
@@ -50,13 +50,6 @@ impl ProductService {
     pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
         let tokens = AccessTokens::new(secret.clone());
         Self { repository: Repository::new(table), secret, tokens }
-    }
-}
-
-/// Says that a step failed which nothing depends on.
-fn can_fail<E: std::error::Error>(step: &str, result: Result<(), E>) {
-    if let Err(error) = result {
-        tracing::info!(error = %telemetry::chain(&error), "{step} failed");
     }
 }
 

@@ -21,7 +21,6 @@ use aws_types::SdkConfig;
 use axum::extract::FromRef;
 use dynamodb_store::{CursorSealer, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
-use secrecy::ExposeSecret;
 use service_config::{ApiSecret, DEFAULT_TTL, SecretCache, required};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -43,7 +42,7 @@ impl UserService {
         let secret_id = required("SECRET_ID")?;
         let users = Users::new(table.clone());
         let (secret, warm) = tokio::join!(SecretCache::load(config, secret_id, DEFAULT_TTL), users.ping());
-        can_fail("warming up the table", warm);
+        telemetry::can_fail("warming up the table", warm);
         Ok(Self::new(table, secret?))
     }
 
@@ -56,12 +55,8 @@ impl UserService {
     /// Seals positions in lists under the secret's present version, and opens those of the one before, too.
     fn cursors(&self) -> CursorSealer {
         let versions = self.secret.get();
-        let key = |secret: &ApiSecret| secret.jwt_secret().expose_secret().as_bytes().to_vec();
-        let sealer = CursorSealer::new(&key(&versions.current.value));
-        match &versions.previous {
-            Some(previous) => sealer.with_previous(&key(&previous.value)),
-            None => sealer,
-        }
+        let (current, previous) = versions.jwt_secrets();
+        CursorSealer::new(current).with_previous(previous)
     }
 }
 
@@ -90,12 +85,5 @@ impl Service for UserService {
 impl FromRef<UserService> for AccessTokens {
     fn from_ref(service: &UserService) -> Self {
         service.tokens.clone()
-    }
-}
-
-/// For what only saves time: its failure is told and nothing depends on it.
-fn can_fail<T>(what: &str, result: Result<T, impl std::error::Error + 'static>) {
-    if let Err(error) = result {
-        tracing::warn!(error = %telemetry::chain(&error), "{what} failed");
     }
 }

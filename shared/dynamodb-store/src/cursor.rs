@@ -31,9 +31,9 @@ impl CursorSealer {
         Self { keys: vec![derived(secret)] }
     }
 
-    /// Opens what was sealed with the secret before a rotation, too.
-    pub fn with_previous(mut self, secret: &[u8]) -> Self {
-        self.keys.push(derived(secret));
+    /// Opens what was sealed with the secret before a rotation, too, if there was one.
+    pub fn with_previous(mut self, secret: Option<&[u8]>) -> Self {
+        self.keys.extend(secret.map(derived));
         self
     }
 
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn opens_what_the_previous_secret_sealed_and_nothing_older() {
         let cursor = CursorSealer::new(SECRET).seal("orders", &position("0198"));
-        let rotated = CursorSealer::new(b"the next secret").with_previous(SECRET);
+        let rotated = CursorSealer::new(b"the next secret").with_previous(Some(SECRET));
         assert_eq!(rotated.open("orders", &cursor), Ok(position("0198")));
-        let rotated_again = CursorSealer::new(b"a third one").with_previous(b"the next secret");
+        let rotated_again = CursorSealer::new(b"a third one").with_previous(Some(b"the next secret"));
         assert_eq!(rotated_again.open("orders", &cursor), Err(InvalidCursor));
     }
 

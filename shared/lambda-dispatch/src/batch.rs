@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::HandlerError;
 
 /// Kept back from the remaining time of an invocation, to answer in.
-const MARGIN: Duration = Duration::from_millis(500);
+pub(crate) const MARGIN: Duration = Duration::from_millis(500);
 
 /// Assumed when the runtime gives no deadline.
 const DEFAULT_TIME: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use tracing::{error, info};
 
 use crate::{
     Content, Dispatcher, HandlerError, Message, Service,
-    batch::{BatchAnswer, isolated, time_left},
+    batch::{BatchAnswer, MARGIN, isolated, time_left},
 };
 
 /// Messages of one batch under way at the same time. They mostly wait for the network.
@@ -80,7 +80,9 @@ impl<S: Service> Dispatcher<S> {
         let result = isolated(time, self.message(&queue, message.body.unwrap_or_default())).await;
         if result.is_err()
             && let Some(receipt_handle) = message.receipt_handle
-            && let Err(error) = self.outbox().retry_later(&queue, receipt_handle, receive_count).await
+            // Within the margin, if there is nothing else left: the answer must not wait for it.
+            && let retry = self.outbox().retry_later(&queue, receipt_handle, receive_count)
+            && let Err(error) = isolated(deadline.saturating_duration_since(Instant::now()).max(MARGIN / 2), retry).await
         {
             // Harmless: the message comes back when its visibility timeout is over, only later than need be.
             info!(message_id, error = %telemetry::chain(&*error), "the retry could not be brought forward");

@@ -55,7 +55,7 @@ impl<S: Service> Dispatcher<S> {
                 Ok(Some(event)) => pending.push(Outgoing { sequence_number, record, event }),
                 Err(cause) => {
                     let reason = telemetry::chain(&*cause).to_string();
-                    if let Err(failed) = self.set_aside(record, &sequence_number, reason).await {
+                    if let Err(failed) = self.set_aside(record, &sequence_number, reason, deadline).await {
                         // What came before it is still published; the stream resumes at this record.
                         let earlier = self.publish(pending, deadline, &mut published).await;
                         return Ok(earlier.err().or(Some(failed)).into_iter().collect());
@@ -113,19 +113,24 @@ impl<S: Service> Dispatcher<S> {
                 }
             };
             *published += chunk.len() - failures.len();
-            self.settle(&chunk, failures).await?;
+            self.settle(&chunk, failures, deadline).await?;
         }
         Ok(())
     }
 
     /// Decides about entries that the topic did not take: what is wrong with the entry itself is set aside,
     /// everything else is repeated.
-    async fn settle(&self, chunk: &[Outgoing<'_>], failures: Vec<EntryFailure>) -> Result<(), String> {
+    async fn settle(
+        &self,
+        chunk: &[Outgoing<'_>],
+        failures: Vec<EntryFailure>,
+        deadline: Instant,
+    ) -> Result<(), String> {
         for failure in failures {
             let Some(entry) = chunk.get(failure.index) else { continue };
             if failure.permanent {
                 let reason = format!("the topic refuses the event: {}", failure.reason);
-                self.set_aside(entry.record, &entry.sequence_number, reason).await?;
+                self.set_aside(entry.record, &entry.sequence_number, reason, deadline).await?;
             } else {
                 let sequence_number = &entry.sequence_number;
                 error!(
@@ -147,9 +152,11 @@ impl<S: Service> Dispatcher<S> {
         record: &RawValue,
         sequence_number: &str,
         reason: String,
+        deadline: Instant,
     ) -> Result<(), String> {
         error!(trigger = "stream", sequence_number, error = reason, "record set aside");
-        self.outbox().set_aside(record, &reason).await.map_err(|error| {
+        let time = deadline.saturating_duration_since(Instant::now());
+        isolated(time, self.outbox().set_aside(record, &reason)).await.map_err(|error| {
             error!(trigger = "stream", sequence_number, error = %telemetry::chain(&*error), "setting aside failed");
             sequence_number.to_owned()
         })

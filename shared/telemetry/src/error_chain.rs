@@ -23,6 +23,13 @@ pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> impl Display + 'a {
     })
 }
 
+/// For a step that only saves time or trouble: that it failed is said once, by name, and nothing depends on it.
+pub fn can_fail<T, E: Error + 'static>(step: &str, result: Result<T, E>) {
+    if let Err(error) = result {
+        tracing::info!(step, error = %chain(&error), "failed, which nothing depends on");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

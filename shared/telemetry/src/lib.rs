@@ -2,6 +2,7 @@
 //!
 //! - [`init`]: logs, one JSON object per line on standard output.
 //! - [`chain`]: an error together with everything that caused it, on one line.
+//! - [`can_fail`]: for a failure that nothing depends on, said by name.
 //! - [`count`]: a metric, written as a log line from which CloudWatch extracts it.
 //! - [`Trace`]: the W3C trace context of the current piece of work.
 //!
@@ -16,7 +17,7 @@ mod metrics;
 /// W3C trace context, also out of an X-Ray header.
 mod trace;
 
-pub use error_chain::chain;
+pub use error_chain::{can_fail, chain};
 pub use logs::init;
 pub use metrics::count;
 pub use trace::Trace;

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use deserr::{Deserr, ValuePointerRef};
 use domain_events::{Money, Timestamp};
 use http::{HeaderValue, header::ETAG};
-use problem_details::{EntityTag, FieldError, InputErrors, InvalidValue, Json};
+use problem_details::{EntityTag, FieldError, InputErrors, InvalidValue, Json, PageLimit};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -51,16 +51,11 @@ pub(super) struct ListOrders {
     /// How many, at most.
     #[deserr(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
-    pub(super) limit: Limit,
+    pub(super) limit: PageLimit,
     /// `next_cursor` of the page before.
     #[deserr(default)]
     pub(super) cursor: Option<String>,
 }
-
-/// Rows of a page: 1 to 100.
-#[derive(Debug, Clone, Copy, Deserr)]
-#[deserr(error = InputErrors, try_from(String) = Limit::try_from -> InvalidValue)]
-pub(super) struct Limit(pub(super) usize);
 
 /// A page of orders.
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,23 +127,6 @@ impl TryFrom<String> for ProductId {
 
     fn try_from(text: String) -> Result<Self, InvalidValue> {
         Uuid::try_parse(&text).map(Self).map_err(|_| InvalidValue::new("must be a UUID"))
-    }
-}
-
-impl TryFrom<String> for Limit {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        match text.parse() {
-            Ok(limit @ 1..=100) => Ok(Self(limit)),
-            _ => Err(InvalidValue::new("must be 1 to 100")),
-        }
-    }
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(20)
     }
 }
 
