@@ -3,13 +3,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::{sys::signal::kill, unistd::Pid};
 use serde_json::{Value, json};
 
 use crate::{
     aws::Aws,
-    processes::{self, Group, command, eventually, execute, log_to, output},
+    processes::{CommandFailed, Group, command, eventually, execute, log_to, output},
     shop::Shop,
     tools,
 };
@@ -69,8 +69,8 @@ impl Cloud {
         let mut process = Group::start(&mut launcher)?;
         let cloud = Self { pid: process.id(), port };
         eventually("the local cloud answers", START_DEADLINE, POLL, || {
-            if process.has_ended()? && !processes::interrupted() {
-                bail!("the local cloud ended at its start: see {}\n{}", log.display(), processes::tail(&log));
+            if process.has_ended()? {
+                return Err(CommandFailed::new(&launcher, process.wait()?, log.clone()).into());
             }
             Ok(cloud.is_healthy().then_some(()))
         })?;
@@ -190,7 +190,6 @@ impl State {
             fs::remove_file(STATE)?;
         }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(STATE)?;
-        ensure!(file.write(text.to_string().as_bytes())? > 0, "can't write {STATE}");
-        Ok(())
+        file.write_all(text.to_string().as_bytes()).with_context(|| format!("can't write {STATE}"))
     }
 }

@@ -22,8 +22,10 @@ pub(crate) fn run(service: &str, follow: bool) -> Result<()> {
         let mut streams = HashSet::new();
         for event in found["events"].as_array().into_iter().flatten() {
             let stream = event["logStreamName"].as_str().unwrap_or_default().to_owned();
-            if !printed.contains(&stream) {
-                println!("{}", event["message"].as_str().unwrap_or_default());
+            let message = event["message"].as_str().unwrap_or_default();
+            let of_lambda = ["START ", "END "].iter().any(|prefix| message.starts_with(prefix));
+            if !of_lambda && !printed.contains(&stream) {
+                println!("{message}");
             }
             streams.insert(stream);
         }

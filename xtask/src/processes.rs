@@ -22,7 +22,7 @@ use nix::{
 /// How long a process may take to end once it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
 /// Lines of a log that are shown when the command behind it failed.
-const TAIL_LINES: usize = 30;
+const TAIL_LINES: usize = 40;
 
 /// The process groups that are running.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -32,13 +32,15 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Ctrl-C does not wait for that.
 pub(crate) fn stop_on_signals() -> Result<()> {
     ctrlc::set_handler(|| {
-        let again = INTERRUPTED.swap(true, Ordering::SeqCst);
-        for group in groups().iter() {
-            signal(*group, if again { Signal::SIGKILL } else { Signal::SIGTERM });
-        }
-        if again {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            signal_all(Signal::SIGKILL);
             std::process::exit(130);
         }
+        signal_all(Signal::SIGTERM);
+        thread::spawn(|| {
+            thread::sleep(GRACE);
+            signal_all(Signal::SIGKILL);
+        });
     })
     .context("can't handle Ctrl-C")
 }
@@ -140,7 +142,8 @@ pub(crate) struct CommandFailed {
 }
 
 impl CommandFailed {
-    fn new(command: &Command, status: ExitStatus, log: PathBuf) -> Self {
+    /// The command ended like this, and this is where its output went.
+    pub(crate) fn new(command: &Command, status: ExitStatus, log: PathBuf) -> Self {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
         Self { command: words.join(" "), status, log }
@@ -222,7 +225,28 @@ fn groups() -> MutexGuard<'static, Vec<Pid>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn signal_all(kind: Signal) {
+    groups().iter().for_each(|group| signal(*group, kind));
+}
+
 fn signal(group: Pid, signal: Signal) {
     // The only failure is that the group has ended, which is what is wanted.
     killpg(group, signal).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_ends_with_all_that_it_started() {
+        let group = Group::start(Command::new("sh").args(["-c", "sleep 600 & wait"])).unwrap();
+        let id = group.id;
+        killpg(id, None).unwrap();
+        drop(group);
+        eventually("the group is gone", GRACE, Duration::from_millis(10), || {
+            Ok(killpg(id, None).is_err().then_some(()))
+        })
+        .unwrap();
+    }
 }

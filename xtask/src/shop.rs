@@ -43,8 +43,8 @@ impl Shop {
         };
         let mut answer = answer.with_context(|| format!("no answer to {method} {path}"))?;
         let text = answer.body_mut().read_to_string().with_context(|| format!("{method} {path}"))?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status: answer.status().as_u16(), body })
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Answer { status: answer.status().as_u16(), body, text })
     }
 
     /// An access token.
@@ -60,8 +60,10 @@ impl Shop {
 pub(crate) struct Answer {
     /// The status code.
     pub(crate) status: u16,
-    /// The body; `null` or a text if it was not JSON.
+    /// The body; `null` if it was not JSON.
     pub(crate) body: Value,
+    /// The body as it was sent.
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -74,7 +76,7 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status, self.body)
+        write!(f, "{} {}", self.status, self.text)
     }
 }
 
