@@ -6,7 +6,7 @@ use clap::Args;
 use crate::{
     cloud::{self, Access, Cloud, ENVIRONMENT},
     processes::{self, CommandFailed, command, execute, log_path},
-    progress::{self, step},
+    progress::{self, DONE, FAILED, SKIPPED, marked_step},
     tools,
 };
 
@@ -68,20 +68,18 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     let mut failed = Vec::new();
     for check in chosen {
         let start = Instant::now();
-        let outcome = step(check.name, check.run);
+        let outcome = marked_step(check.name, mark_of, check.run);
         if processes::interrupted() {
             bail!("interrupted");
         }
-        let (mark, remark) = match outcome {
-            Ok(Outcome::Passed(remark)) => ("✓", remark),
-            Ok(Outcome::Skipped(why)) => {
-                println!("    skipped: {why}");
-                ("-", format!("skipped: {why}"))
-            }
+        let mark = mark_of(&outcome);
+        let remark = match outcome {
+            Ok(Outcome::Passed(remark)) => remark,
+            Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
             Err(error) => {
                 show(&error);
                 failed.push(check.name);
-                ("✗", format!("{error:#}"))
+                format!("{error:#}")
             }
         };
         summary += &format!("{}  {remark}\n", progress::line(mark, check.name, start.elapsed()));
@@ -92,6 +90,14 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
         return Ok(());
     }
     bail!("failed: {0}; once corrected: `cargo xtask test --only {1}`", failed.join(", "), failed.join(","))
+}
+
+fn mark_of(outcome: &Result<Outcome>) -> &'static str {
+    match outcome {
+        Ok(Outcome::Passed(_)) => DONE,
+        Ok(Outcome::Skipped(_)) => SKIPPED,
+        Err(_) => FAILED,
+    }
 }
 
 fn show(error: &anyhow::Error) {

@@ -7,11 +7,27 @@ use std::{
 
 use anyhow::Result;
 
+/// The mark of a step that was done.
+pub(crate) const DONE: &str = "✓";
+/// The mark of a step that failed.
+pub(crate) const FAILED: &str = "✗";
+/// The mark of a step that could not be done here.
+pub(crate) const SKIPPED: &str = "-";
+
 const TITLE_WIDTH: usize = 26;
 
 /// Runs one step of a task. While it runs, its line says for how long: every second on a terminal, every half
 /// minute where lines are kept, as in CI.
 pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    marked_step(title, |outcome| if outcome.is_ok() { DONE } else { FAILED }, work)
+}
+
+/// A step whose mark at the end follows from more than that it did not fail.
+pub(crate) fn marked_step<T>(
+    title: &str,
+    mark: impl FnOnce(&Result<T>) -> &'static str,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     let start = Instant::now();
     let terminal = io::stdout().is_terminal();
     let (done, wait) = mpsc::channel::<()>();
@@ -30,7 +46,7 @@ pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T
     if terminal {
         print!("\r\x1b[K");
     }
-    println!("{}", line(if outcome.is_ok() { "✓" } else { "✗" }, title, start.elapsed()));
+    println!("{}", line(mark(&outcome), title, start.elapsed()));
     outcome
 }
 
