@@ -77,12 +77,12 @@ The shop is open at
 
 Next steps, to copy
   export SHOP={url}
-  curl -sS $SHOP/api/products
-  curl -sS $SHOP/api/users {json} -d '{{"email":"me@shop.example","password":"a long enough one","name":"Me"}}'
+  curl -sSw '\n' $SHOP/api/products
+  curl -sSw '\n' $SHOP/api/users {json} -d '{{"email":"me@shop.example","password":"a long enough one","name":"Me"}}'
   TOKEN=$(curl -sS $SHOP/api/users/login {json} -d '{{"email":"me@shop.example","password":"a long enough one"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   ORDER=$(curl -sS $SHOP/api/orders -H "authorization: Bearer $TOKEN" -H "idempotency-key: $(date +%s)" {json} -d '{{"items":[{{"product_id":"{product}","quantity":1}}]}}' | sed 's/.*"order_id":"\([^"]*\)".*/\1/')
-  curl -sS $SHOP/api/orders/$ORDER -H "authorization: Bearer $TOKEN"
-  curl -sS $SHOP/api/orders/openapi.json
+  curl -sSw '\n' $SHOP/api/orders/$ORDER -H "authorization: Bearer $TOKEN"
+  curl -sSw '\n' $SHOP/api/orders/openapi.json
   cargo xtask demo
 
 Admin
