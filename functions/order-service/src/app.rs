@@ -12,9 +12,9 @@ use crate::{
     repository::{Condition, Insertion, NotChanged, Repository},
 };
 
-/// Remembered deletions outlive every access token of the user by far, and the deadline message of any order that was
-/// placed with one.
-const DELETION_REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Remembered deletions outlive the deadline message of any order that was placed with a leftover access token: 14 days
+/// in the queue and its dead-letter queue, and as long again if it is redriven.
+const DELETION_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Orders of one customer that are changed at the same time.
 const CONCURRENCY: usize = 8;

@@ -65,7 +65,9 @@ impl Service for OrderService {
         http::routes()
     }
 
+    /// The secret can be read, and the table answers.
     async fn ready(&self) -> Result<(), HandlerError> {
+        self.secret.check()?;
         Ok(self.orders.ready().await?)
     }
 

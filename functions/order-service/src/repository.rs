@@ -213,11 +213,12 @@ impl Repository {
 
     /// What every change brings with it.
     fn touch(&self, order_id: Uuid, at: Timestamp) -> Update {
-        self.table
-            .update(key(order_id))
-            .set("updated_at", at)
-            .set_opt("traceparent", current_traceparent())
-            .bump_version()
+        let update = self.table.update(key(order_id)).set("updated_at", at).bump_version();
+        match current_traceparent() {
+            Some(traceparent) => update.set("traceparent", traceparent),
+            // The trace of an earlier change would send whoever follows it to the wrong request.
+            None => update.remove("traceparent"),
+        }
     }
 }
 

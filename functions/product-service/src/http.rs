@@ -16,6 +16,7 @@ use http::{
 use problem_details::{
     EntityTag, IfMatch, IfNoneMatch, InputErrors, Json, PageLimit, PathId, Problem, Query,
 };
+use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -39,13 +40,21 @@ const PUBLIC: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_stat
 /// Products, newest first
 #[utoipa::path(
     get, path = "/api/products", operation_id = "list_products", tag = "products",
-    params(ListQuery),
-    responses((status = 200, description = "A page of products", body = ProductList))
+    params(
+        ListQuery,
+        ("if-none-match" = Option<String>, Header, description = "The tag of the page that the client has"),
+    ),
+    responses(
+        (status = 200, description = "A page of products", body = ProductList,
+            headers(("etag" = String, description = "A tag of what the page says"))),
+        (status = 304, description = "The client has the page as it is"),
+    )
 )]
 async fn list(
     State(service): State<ProductService>,
     Query(query): Query<ListQuery>,
-) -> Result<impl IntoResponse, Problem> {
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
     let cursors = service.cursors();
     let scope = query.scope();
     let after = query.cursor.as_ref().map(|cursor| cursors.open(&scope, cursor)).transpose();
@@ -54,8 +63,12 @@ async fn list(
     let page = service.repository.products(query.category.as_ref(), after, query.limit.get()).await;
     let page = page.map_err(ProductError::from)?;
     let next_cursor = page.next.map(|next| cursors.seal(&scope, &next));
+    let tag = page_tag(&page.items, next_cursor.as_deref());
+    if if_none_match.holds(tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [PUBLIC, (ETAG, tag.into())]).into_response());
+    }
     let items = page.items.into_iter().map(ProductBody::from).collect();
-    Ok(([PUBLIC], Json(ProductList { items, next_cursor })))
+    Ok(([PUBLIC, (ETAG, tag.into())], Json(ProductList { items, next_cursor })).into_response())
 }
 
 /// One product
@@ -173,7 +186,10 @@ async fn remove(
 /// Adds units to the stock or takes some from it
 #[utoipa::path(
     post, path = "/api/products/{id}/stock", operation_id = "change_stock", tag = "products", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The product's id")),
+    params(
+        ("id" = Uuid, Path, description = "The product's id"),
+        ("if-match" = Option<String>, Header, description = "The version that is to be changed", example = "\"3\""),
+    ),
     request_body = StockBody,
     responses(
         (status = 200, description = "The product as it is now", body = ProductBody,
@@ -182,15 +198,30 @@ async fn remove(
             `too-much-stock`: more would be there than a product can have.",
             content_type = "application/problem+json",
             body = problem_details::ProblemBody<'static>),
+        (status = 412, description = "`stale-version`: the product is at another version"),
     )
 )]
 async fn change_stock(
     State(service): State<ProductService>,
     _: Admin,
     PathId(id): PathId,
+    IfMatch(version): IfMatch,
     Json(StockBody { change }): Json<StockBody>,
 ) -> Result<Tagged, Problem> {
-    Ok(Tagged(service.repository.change_stock(id, change, Timestamp::now()).await?))
+    Ok(Tagged(service.repository.change_stock(id, change, version, Timestamp::now()).await?))
+}
+
+/// The tag of a page: ids and versions stand for all that it says.
+fn page_tag(products: &[Product], next_cursor: Option<&str>) -> EntityTag {
+    let mut hash = Sha256::new();
+    for product in products {
+        hash.update(product.product_id.as_bytes());
+        hash.update(product.version.to_be_bytes());
+    }
+    hash.update(next_cursor.unwrap_or_default());
+    let digest: [u8; 32] = hash.finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    EntityTag(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
 /// Which products, and which part of them.

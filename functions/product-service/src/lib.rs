@@ -61,8 +61,9 @@ impl Service for ProductService {
         http::routes()
     }
 
-    /// The secret is in memory since the start, so that the table is what is left to ask.
+    /// The secret can be read, and the table answers.
     async fn ready(&self) -> Result<(), HandlerError> {
+        self.secret.check()?;
         Ok(self.repository.reach().await?)
     }
 

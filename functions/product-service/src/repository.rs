@@ -117,7 +117,21 @@ impl Repository {
         if let Some(version) = expected {
             update = update.if_equals("version", version);
         }
-        update.send::<ProductRow>().await.map(Product::from).map_err(ProductError::of_change)
+        match update.send::<ProductRow>().await {
+            Ok(row) => Ok(row.into()),
+            // The version after the expected one, written at this very moment, is this change: its first answer was
+            // lost and the repetition met its own work.
+            Err(StoreError::ConditionFailed { item: Some(item) }) => match from_item::<ProductRow>(item)? {
+                row if expected.is_some()
+                    && row.version.checked_sub(1) == expected
+                    && row.updated_at == at =>
+                {
+                    Ok(row.into())
+                }
+                _ => Err(ProductError::StaleVersion),
+            },
+            Err(error) => Err(ProductError::of_change(error)),
+        }
     }
 
     /// Removes a product; if a version is expected, only that one.
@@ -129,11 +143,12 @@ impl Repository {
         delete.send().await.map_err(ProductError::of_change)
     }
 
-    /// Adds to the stock or takes from it, never beyond its bounds.
+    /// Adds to the stock or takes from it, never beyond its bounds; if a version is expected, only at that one.
     pub(crate) async fn change_stock(
         &self,
         id: Uuid,
         change: StockChange,
+        expected: Option<u64>,
         at: Timestamp,
     ) -> Result<Product, ProductError> {
         let units = change.units();
@@ -143,12 +158,16 @@ impl Repository {
         } else {
             update.if_at_most("stock", i64::from(Stock::MAX) - units)
         };
+        let update = match expected {
+            Some(version) => update.if_equals("version", version),
+            None => update,
+        };
         // A transaction of one, because only transactions carry a token: when an answer is lost and the call is
         // repeated, the units are still added once.
         match Transaction::new(&self.table).update(update).commit().await {
             Ok(()) => self.product(id, Consistency::Strong).await,
             Err(TransactionError::Cancelled(reasons)) => match <[Reason; 1]>::try_from(reasons) {
-                Ok([Reason::ConditionFailed(row)]) => Err(ProductError::of_stock(row, change)),
+                Ok([Reason::ConditionFailed(row)]) => Err(ProductError::of_stock(row, change, expected)),
                 Ok([other]) => Err(rejected(&[other]).into()),
                 Err(reasons) => Err(rejected(&reasons).into()),
             },
@@ -169,10 +188,11 @@ impl ProductError {
     }
 
     /// What it means that a change of the stock failed on a row.
-    fn of_stock(row: Option<Item>, change: StockChange) -> Self {
+    fn of_stock(row: Option<Item>, change: StockChange, expected: Option<u64>) -> Self {
         match row.map(from_item::<ProductRow>) {
             None => Self::NotFound,
             Some(Err(error)) => Self::Store(error),
+            Some(Ok(row)) if expected.is_some_and(|version| version != row.version) => Self::StaleVersion,
             Some(Ok(row)) if change.units() < 0 => Self::InsufficientStock { available: row.stock },
             Some(Ok(_)) => Self::TooMuchStock,
         }

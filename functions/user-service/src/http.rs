@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use access_token::{Admin, ApiKeyOrAdmin, Caller, Role};
 use axum::{
-    extract::State,
+    extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
 use deserr::Deserr;
@@ -11,6 +11,7 @@ use dynamodb_store::{InvalidCursor, Page};
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{ETAG, LOCATION, WWW_AUTHENTICATE},
+    request::Parts,
 };
 use problem_details::{
     EntityTag, FieldError, IfMatch, InputErrors, InvalidValue, Json, PageLimit, PathId, Problem, Query,
@@ -170,7 +171,7 @@ async fn change_own_password(
 )]
 async fn list_users(
     State(service): State<UserService>,
-    _: Admin,
+    _: PresentAdmin,
     Query(ListQuery { email, limit, cursor }): Query<ListQuery>,
 ) -> Result<Json<UserList>, Problem> {
     let scope = email.as_ref().map_or("users".to_owned(), |email| format!("users?email={}", email.as_str()));
@@ -201,7 +202,7 @@ async fn list_users(
 )]
 async fn read_user(
     State(service): State<UserService>,
-    _: Admin,
+    _: PresentAdmin,
     PathId(user_id): PathId,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(answer(service.accounts.get(user_id, None).await?.user))
@@ -227,12 +228,43 @@ async fn read_user(
 )]
 async fn change_role(
     State(service): State<UserService>,
-    _: ApiKeyOrAdmin,
+    _: ApiKeyOrPresentAdmin,
     PathId(user_id): PathId,
     IfMatch(version): IfMatch,
     Json(RoleChange { role }): Json<RoleChange>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(answer(service.accounts.change(user_id, version, None, &Change::Role(role)).await?))
+}
+
+/// Lets in who is an admin at this moment. Elsewhere the token's word is enough until it expires; here roles are given,
+/// and somebody who has lost the role or the account must not be able to give it back.
+struct PresentAdmin;
+
+impl FromRequestParts<UserService> for PresentAdmin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &UserService) -> Result<Self, Problem> {
+        let Admin(caller) = Admin::from_request_parts(parts, service).await?;
+        match service.accounts.get(caller.user_id, None).await {
+            Ok(account) if account.user.role == Role::Admin => Ok(Self),
+            Ok(_) => Err(Problem::forbidden("Only admins may do this.")),
+            Err(error) => Err(own(error)),
+        }
+    }
+}
+
+/// Lets in who has the API key, and who is an admin at this moment.
+struct ApiKeyOrPresentAdmin;
+
+impl FromRequestParts<UserService> for ApiKeyOrPresentAdmin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &UserService) -> Result<Self, Problem> {
+        if let ApiKeyOrAdmin::Admin(_) = ApiKeyOrAdmin::from_request_parts(parts, service).await? {
+            PresentAdmin::from_request_parts(parts, service).await?;
+        }
+        Ok(Self)
+    }
 }
 
 /// A new customer.

@@ -68,8 +68,9 @@ impl Service for UserService {
         http::routes()
     }
 
-    /// The table answers. The secret does, too: without it there would be no service to ask.
+    /// The secret can be read, and the table answers.
     async fn ready(&self) -> Result<(), HandlerError> {
+        self.secret.check()?;
         Ok(self.users.ping().await?)
     }
 

@@ -94,21 +94,23 @@ impl Transaction {
     /// Writes all or nothing. Rivals for the same rows and throttling are met by trying again, a bounded
     /// number of times.
     pub async fn commit(self) -> Result<(), TransactionError> {
-        let request = self
-            .table
-            .client()
-            .transact_write_items()
-            .set_transact_items(Some(self.operations?))
-            .set_client_request_token(self.token);
+        let request = self.table.client().transact_write_items().set_transact_items(Some(self.operations?));
+        let fixed = self.token.is_some();
+        // The token stays the same until DynamoDB has said that nothing was written: whatever answer is lost, the
+        // operations happen once.
+        let mut token = self.token.unwrap_or_else(new_token);
         let mut backoff = Backoff::default();
         loop {
-            let Err(error) = request.clone().send().await else { return Ok(()) };
+            let Err(error) = request.clone().client_request_token(&token).send().await else { return Ok(()) };
             let reasons = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     Some(cancelled.cancellation_reasons().iter().map(Reason::from).collect::<Vec<_>>())
                 }
                 _ => None,
             };
+            if reasons.is_some() && !fixed {
+                token = new_token();
+            }
             let error = match reasons {
                 // A condition that failed stays failed, whatever else stood in the way.
                 Some(reasons) if !reasons.iter().all(Reason::passes) || reasons.is_empty() => {
@@ -134,6 +136,11 @@ impl Transaction {
         });
         self
     }
+}
+
+/// Unique enough for the ten minutes in which DynamoDB remembers it.
+fn new_token() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 impl TransactionError {

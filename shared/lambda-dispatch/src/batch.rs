@@ -19,6 +19,10 @@ pub(crate) const MARGIN: Duration = Duration::from_millis(500);
 /// Assumed when the runtime gives no deadline.
 const DEFAULT_TIME: Duration = Duration::from_secs(30);
 
+/// In milliseconds since 1970. What is before it (September 2001) is no deadline: `cargo lambda watch` gives a duration
+/// in its place.
+const EARLIEST_DEADLINE: u64 = 1_000_000_000_000;
+
 /// The answer to a batch: what was not done and has to come again.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,7 +48,7 @@ impl FromIterator<String> for BatchAnswer {
 
 /// The time that is left for work in this invocation, the margin for answering already taken off.
 pub(crate) fn time_left(context: &Context) -> Duration {
-    if context.deadline == 0 {
+    if context.deadline < EARLIEST_DEADLINE {
         return DEFAULT_TIME;
     }
     let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
@@ -80,3 +84,28 @@ impl From<Box<dyn Any + Send>> for Panicked {
 #[derive(Debug, thiserror::Error)]
 #[error("not finished within the time of the invocation")]
 pub(crate) struct OutOfTime;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(deadline: u64) -> Duration {
+        let mut context = Context::default();
+        context.deadline = deadline;
+        time_left(&context)
+    }
+
+    #[test]
+    fn the_margin_is_kept_back_from_the_time_to_the_deadline() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+        let time = left(now + 10_000);
+        assert!(time > Duration::from_secs(9) && time <= Duration::from_millis(9_500), "{time:?}");
+        assert_eq!(left(now - 10_000), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_can_be_no_deadline_is_taken_for_none() {
+        assert_eq!(left(0), DEFAULT_TIME);
+        assert_eq!(left(600_000), DEFAULT_TIME);
+    }
+}

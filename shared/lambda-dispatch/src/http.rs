@@ -70,7 +70,8 @@ impl<S: Service> Dispatcher<S> {
         let mut response = if request.body().len() > BODY_LIMIT {
             Problem::too_large(BODY_LIMIT).into_response()
         } else {
-            self.route(request.map(|body| Body::from(body.to_vec())), time_left(context)).await
+            let trace = trace_of(&request, context);
+            self.route(request.map(|body| Body::from(body.to_vec())), trace, time_left(context)).await
         };
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or("-", MatchedPath::as_str);
@@ -98,9 +99,8 @@ impl<S: Service> Dispatcher<S> {
     }
 
     /// The service's answer, or a problem in place of a panic or of no answer in time.
-    async fn route(&self, request: Request, time: Duration) -> Response {
+    async fn route(&self, request: Request, trace: Option<Trace>, time: Duration) -> Response {
         let router = self.router.clone();
-        let trace = trace_of(&request);
         let routed = async { router.oneshot(request).await.map_err(|never| match never {}) };
         let routed = async {
             match trace {
@@ -151,12 +151,12 @@ fn unreadable(request_id: &str) -> Result<Box<RawValue>, HandlerError> {
     }))?)
 }
 
-/// The caller's trace, if it sent one, or that of the front door.
-fn trace_of(request: &Request) -> Option<Trace> {
-    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    header("traceparent")
-        .and_then(Trace::from_traceparent)
-        .or_else(|| header("x-amzn-trace-id").and_then(Trace::from_xray))
+/// The caller's trace, if it sent one, or X-Ray's trace of this invocation. The front door's `x-amzn-trace-id` names no
+/// span to continue.
+fn trace_of<B>(request: &http::Request<B>, context: &Context) -> Option<Trace> {
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let xray = context.xray_trace_id.as_deref();
+    traceparent.and_then(Trace::from_traceparent).or_else(|| xray.and_then(Trace::from_xray))
 }
 
 /// The problem that an answer stands for: its own, or for the router's plain refusals the fitting one.

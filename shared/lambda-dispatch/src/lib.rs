@@ -12,6 +12,7 @@ mod trigger;
 use std::{process::ExitCode, sync::Arc};
 
 use axum::Router;
+use futures_util::{FutureExt, future::BoxFuture};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::{Instrument, error, error_span};
@@ -107,13 +108,15 @@ impl<S: Service> Dispatcher<S> {
 
     /// Handles one invocation. An error fails the invocation as a whole; it is left for events of no known
     /// kind and for batches that are no batches.
-    pub async fn handle(
+    ///
+    /// The future is on the heap: it holds those of all triggers, too large to be moved around by callers.
+    pub fn handle(
         &self,
         event: Box<RawValue>,
         context: Context,
-    ) -> Result<Box<RawValue>, HandlerError> {
+    ) -> BoxFuture<'_, Result<Box<RawValue>, HandlerError>> {
         let span = error_span!("invocation", request_id = context.request_id);
-        let handled = async {
+        let handled = async move {
             let result = match Trigger::of(&event) {
                 Ok(Trigger::Http(source)) => self.http(source, &event, context).await,
                 Ok(Trigger::Sqs) => {
@@ -126,6 +129,6 @@ impl<S: Service> Dispatcher<S> {
             };
             result.inspect_err(|cause| error!(error = %telemetry::chain(&**cause), "invocation failed"))
         };
-        handled.instrument(span).await
+        handled.instrument(span).boxed()
     }
 }

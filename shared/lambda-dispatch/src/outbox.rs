@@ -1,9 +1,6 @@
 //! The way out: the service's topic, the stream's dead-letter queue, and the retry time of a message.
 
-use std::{
-    sync::OnceLock,
-    time::{Duration, SystemTime},
-};
+use std::{sync::OnceLock, time::Duration};
 
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use aws_types::SdkConfig;
@@ -93,7 +90,8 @@ impl Outbox {
                 // An id that is not one of ours would be a fault of the topic: count it against the first entry,
                 // so that nothing is taken for published that may not be.
                 index: failed.id().parse().unwrap_or(0),
-                permanent: failed.sender_fault(),
+                // Throttling, too, is the sender's fault for AWS, and passes.
+                permanent: failed.sender_fault() && failed.code().contains("Invalid"),
                 reason: format!("{} {}", failed.code(), failed.message().unwrap_or_default()),
             })
             .collect();
@@ -118,13 +116,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// Brings a failed message back sooner than its visibility timeout would, later with every failure: after
-    /// about 1, 4 and 16 seconds, with jitter so that what failed together does not come back together.
-    pub(crate) async fn retry_later(
+    /// Lets a failed message come back after `delay`, whatever its visibility timeout.
+    pub(crate) async fn retry_after(
         &self,
         queue: &str,
         receipt_handle: String,
-        receive_count: u32,
+        delay: Duration,
     ) -> Result<(), HandlerError> {
         // Queues of one account and region differ in the last part of their address only.
         let Some((base, _)) = self.stream_dlq_url.rsplit_once('/') else {
@@ -134,7 +131,7 @@ impl Outbox {
             .change_message_visibility()
             .queue_url(format!("{base}/{queue}"))
             .receipt_handle(receipt_handle)
-            .visibility_timeout(i32::try_from(back_off(receive_count).as_secs()).unwrap_or(i32::MAX))
+            .visibility_timeout(i32::try_from(delay.as_secs())?)
             .send()
             .await?;
         Ok(())
@@ -142,27 +139,5 @@ impl Outbox {
 
     fn sqs(&self) -> &aws_sdk_sqs::Client {
         self.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.config))
-    }
-}
-
-/// Full-second back-off: 4^(n-1) seconds, at most 15 minutes, plus up to half of it.
-fn back_off(receive_count: u32) -> Duration {
-    let base = 4_u64.saturating_pow(receive_count.saturating_sub(1)).min(900);
-    // The clock's sub-second part is random enough to spread retries.
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let jitter = (base + 1) * u64::from(now.subsec_micros() % 1000) / 2000;
-    Duration::from_secs(base + jitter)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retries_come_later_each_time_within_bounds() {
-        for (count, least, most) in [(1, 1, 2), (2, 4, 6), (3, 16, 24), (99, 900, 1_350)] {
-            let seconds = back_off(count).as_secs();
-            assert!((least..=most).contains(&seconds), "{count}: {seconds}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! A batch of queue messages: each decoded and handled on its own, several at a time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::{s3::S3Event, sqs::SqsMessage};
 use domain_events::{Event, Received};
@@ -14,7 +14,7 @@ use tracing::{error, info};
 
 use crate::{
     Content, Dispatcher, HandlerError, Message, Service,
-    batch::{BatchAnswer, MARGIN, isolated, time_left},
+    batch::{BatchAnswer, MARGIN, OutOfTime, isolated, time_left},
 };
 
 /// Messages of one batch under way at the same time. They mostly wait for the network.
@@ -78,20 +78,23 @@ impl<S: Service> Dispatcher<S> {
         let receive_count = receive_count(&message);
         let time = deadline.saturating_duration_since(Instant::now());
         let result = isolated(time, self.message(&queue, message.body.unwrap_or_default())).await;
-        if result.is_err()
+        if let Err(cause) = &result
+            && let Some(delay) = next_try(&**cause, receive_count)
             && let Some(receipt_handle) = message.receipt_handle
-            // Within the margin, if there is nothing else left: the answer must not wait for it.
-            && let retry = self.outbox().retry_later(&queue, receipt_handle, receive_count)
-            && let Err(error) = isolated(deadline.saturating_duration_since(Instant::now()).max(MARGIN / 2), retry).await
         {
-            // Harmless: the message comes back when its visibility timeout is over, only later than need be.
-            info!(message_id, error = %telemetry::chain(&*error), "the retry could not be brought forward");
+            let retry = self.outbox().retry_after(&queue, receipt_handle, delay);
+            // Out of the margin, if nothing else is left: the answer to the batch must not wait for it.
+            let time = deadline.saturating_duration_since(Instant::now()).max(MARGIN / 4);
+            if let Err(error) = isolated(time, retry).await {
+                // Harmless: the message comes back when its visibility timeout is over, only later than need be.
+                info!(message_id, error = %telemetry::chain(&*error), "the retry could not be brought forward");
+            }
         }
         result
     }
 
     async fn message(&self, queue: &str, body: String) -> Result<(), HandlerError> {
-        let Some(content) = Content::read(&body)? else {
+        let Some(content) = Content::read(&body).map_err(Unreadable)? else {
             telemetry::count("IgnoredMessages", ("service", S::NAME));
             return Ok(());
         };
@@ -137,6 +140,21 @@ impl Content {
         }
         Err("the message is neither a CloudEvent nor an S3 notification".into())
     }
+}
+
+/// A message that can't be understood, and never will be.
+#[derive(Debug, thiserror::Error)]
+#[error("unreadable message")]
+struct Unreadable(#[source] HandlerError);
+
+/// How long a failed message stays away, if its visibility timeout is not the right time.
+///
+/// What can't be read is on its way to the dead-letter queue and need not linger. Any other failure is tried again
+/// soon, once: most pass in a second. One that lasts longer, an outage perhaps, is given the minutes of the visibility
+/// timeout before the last try, so that it does not empty the queues into their dead-letter queues.
+fn next_try(cause: &(dyn std::error::Error + 'static), receive_count: u32) -> Option<Duration> {
+    let soon = receive_count == 1 && !cause.is::<OutOfTime>();
+    if cause.is::<Unreadable>() || soon { Some(Duration::from_secs(1)) } else { None }
 }
 
 fn receive_count(message: &SqsMessage) -> u32 {

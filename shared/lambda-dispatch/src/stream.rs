@@ -45,27 +45,41 @@ impl<S: Service> Dispatcher<S> {
         let batch: Batch<'_> = serde_json::from_str(event.get())?;
         let deadline = Instant::now() + time_left(context);
         let received = batch.records.len();
-        let mut pending = Vec::with_capacity(received);
         let mut published = 0;
-        for record in batch.records {
+        let failed = self.publish_changes(batch.records, deadline, &mut published).await?.err();
+        info!(trigger = "stream", received, published, failed = failed.is_some(), "batch handled");
+        Ok(failed.into_iter().collect())
+    }
+
+    /// Goes through the records in order; the inner `Err` is the sequence number to resume at. The outer one says that
+    /// there is a record without a sequence number, so that no such answer can be given.
+    async fn publish_changes(
+        &self,
+        records: Vec<&RawValue>,
+        deadline: Instant,
+        published: &mut usize,
+    ) -> Result<Result<(), String>, HandlerError> {
+        let mut pending = Vec::with_capacity(records.len());
+        for record in records {
             let Position { dynamodb } = serde_json::from_str(record.get())?;
             let sequence_number = dynamodb.sequence_number;
             match self.event_of(record) {
                 Ok(None) => {}
                 Ok(Some(event)) => pending.push(Outgoing { sequence_number, record, event }),
                 Err(cause) => {
+                    // First what comes before it: if that fails, this record comes again and is set aside once.
+                    if let Err(failed) = self.publish(std::mem::take(&mut pending), deadline, published).await
+                    {
+                        return Ok(Err(failed));
+                    }
                     let reason = telemetry::chain(&*cause).to_string();
                     if let Err(failed) = self.set_aside(record, &sequence_number, reason, deadline).await {
-                        // What came before it is still published; the stream resumes at this record.
-                        let earlier = self.publish(pending, deadline, &mut published).await;
-                        return Ok(earlier.err().or(Some(failed)).into_iter().collect());
+                        return Ok(Err(failed));
                     }
                 }
             }
         }
-        let failed = self.publish(pending, deadline, &mut published).await.err();
-        info!(trigger = "stream", received, published, failed = failed.is_some(), "batch handled");
-        Ok(failed.into_iter().collect())
+        Ok(self.publish(pending, deadline, published).await)
     }
 
     /// The event that a record means. A record that can't be read never will be: it is told apart from a

@@ -49,9 +49,11 @@ pub struct InputErrors(pub Vec<FieldError>);
 const MAX_ERRORS: usize = 20;
 
 impl InputErrors {
-    fn push(mut self, error: FieldError) -> ControlFlow<Self, Self> {
-        self.0.push(error);
-        if self.0.len() >= MAX_ERRORS { ControlFlow::Break(self) } else { ControlFlow::Continue(self) }
+    /// Adds errors up to the bound; beyond it, reading stops.
+    fn with(mut self, errors: impl IntoIterator<Item = FieldError>) -> ControlFlow<Self, Self> {
+        self.0.extend(errors);
+        self.0.truncate(MAX_ERRORS);
+        if self.0.len() == MAX_ERRORS { ControlFlow::Break(self) } else { ControlFlow::Continue(self) }
     }
 }
 
@@ -84,15 +86,13 @@ impl DeserializeError for InputErrors {
             // Only raised by the library's own number conversions; its text may quote the input.
             ErrorKind::Unexpected { .. } => (pointer(location), Cow::Borrowed("is out of range")),
         };
-        so_far.unwrap_or_default().push(FieldError { pointer, detail })
+        so_far.unwrap_or_default().with([FieldError { pointer, detail }])
     }
 }
 
 impl MergeWithError<InputErrors> for InputErrors {
     fn merge(so_far: Option<Self>, other: Self, _: ValuePointerRef<'_>) -> ControlFlow<Self, Self> {
-        let mut merged = so_far.unwrap_or_default();
-        merged.0.extend(other.0);
-        ControlFlow::Continue(merged)
+        so_far.unwrap_or_default().with(other.0)
     }
 }
 
@@ -102,7 +102,7 @@ impl MergeWithError<InvalidValue> for InputErrors {
         InvalidValue(detail): InvalidValue,
         location: ValuePointerRef<'_>,
     ) -> ControlFlow<Self, Self> {
-        so_far.unwrap_or_default().push(FieldError { pointer: pointer(location), detail })
+        so_far.unwrap_or_default().with([FieldError { pointer: pointer(location), detail }])
     }
 }
 
@@ -252,6 +252,12 @@ mod tests {
         named.sort();
         assert_eq!(named, ["/a~1b", "/lines/1/code", "/lines/1/count", "/lines/1/price"]);
         assert_eq!(problem.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn no_more_errors_are_named_than_anybody_reads() {
+        let body = format!(r#"{{"lines":[{}]}}"#, vec!["{}"; 10_000].join(","));
+        assert_eq!(read(&body, "application/json").await.unwrap_err().errors().len(), MAX_ERRORS);
     }
 
     #[tokio::test]

@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
             ttl,
             due: Mutex::new(Instant::now() + ttl),
             demanded: tokio::sync::Mutex::default(),
+            unreadable: AtomicBool::default(),
         };
         let versions = source.read().await?;
         Ok(Self::new(versions, Some(source)))
@@ -97,6 +101,19 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
         self.latest()
     }
 
+    /// An error if the secret could not be read when that was last tried: the one in use still works, but a new start
+    /// would not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        // Whoever only asks for its health keeps the secret fresh, too.
+        self.get();
+        match &self.0.source {
+            Some(source) if source.unreadable.load(Ordering::Relaxed) => {
+                Err(ConfigError::new(format!("secret {} can't be refreshed", source.id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn new(versions: Versions<T>, source: Option<Source>) -> Self {
         Self(Arc::new(Shared { versions: RwLock::new(Arc::new(versions)), source }))
     }
@@ -113,6 +130,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
                 source.refreshed();
             }
             Err(error) => {
+                source.unreadable.store(true, Ordering::Relaxed);
                 tracing::warn!(error = %telemetry::chain(&error), "secret not refreshed; the old one stays in use");
             }
         }
@@ -146,6 +164,8 @@ struct Source {
     due: Mutex<Instant>,
     /// When a caller last waited for a refresh; locked while one goes on.
     demanded: tokio::sync::Mutex<Option<Instant>>,
+    /// The last refresh failed.
+    unreadable: AtomicBool,
 }
 
 impl Source {
@@ -162,6 +182,7 @@ impl Source {
     }
 
     fn refreshed(&self) {
+        self.unreadable.store(false, Ordering::Relaxed);
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.ttl;
     }
 

@@ -118,9 +118,11 @@ async fn a_failed_refresh_keeps_the_secret_and_backs_off() {
         tokio::task::yield_now().await;
     }
 
+    cache.check().unwrap_err();
     manager.holds("AWSCURRENT", "v2", &valid("two"));
     pass(Duration::from_secs(30)).await;
     eventually(|| cache.get().current.id == "v2").await;
+    cache.check().unwrap();
     assert_eq!(manager.requests(), 3 * REQUESTS_PER_READ);
 }
 

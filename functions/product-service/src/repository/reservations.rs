@@ -239,7 +239,7 @@ mod tests {
         let shelf = Shelf::with_stock(5).await;
         let decided = shelf.decided().await;
         let less = StockChange::try_from(-3).unwrap();
-        shelf.repository.change_stock(shelf.product.product_id, less, Timestamp::now()).await.unwrap();
+        shelf.repository.change_stock(shelf.product.product_id, less, None, Timestamp::now()).await.unwrap();
         assert_eq!(shelf.repository.reserve(&decided).await.unwrap(), Outcome::Overtaken);
         assert_eq!(shelf.stock().await, 2);
     }

@@ -152,3 +152,17 @@ async fn a_query_is_read_strictly() {
         assert_eq!(answer.json()["errors"][0]["pointer"], format!("/{name}"));
     }
 }
+
+#[tokio::test]
+async fn a_page_is_sent_again_only_when_it_says_something_new() {
+    let shop = Shop::open();
+    let id = shop.product(5).await;
+    let list = door::http_v2("GET", "/api/products");
+    let tag = shop.http(list.clone()).await.header("etag").unwrap().to_owned();
+    let again = shop.http(list.clone().header("if-none-match", &*tag)).await;
+    assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some(tag.as_str())));
+    shop.admin(door::http_v2("PATCH", &crate::path(id)).json(&json!({"name": "Cup"}))).await;
+    let changed = shop.http(list.header("if-none-match", &*tag)).await;
+    assert_eq!(changed.status, 200);
+    assert_ne!(changed.header("etag"), Some(tag.as_str()));
+}

@@ -267,3 +267,17 @@ async fn it_is_ready_when_its_table_answers() {
     let shop = Shop::open();
     assert_eq!(shop.http(door::http_v2("GET", "/api/products/health/ready")).await.status, 200);
 }
+
+#[tokio::test]
+async fn stock_changes_only_at_the_version_that_is_named() {
+    let shop = Shop::open();
+    let id = shop.product(5).await;
+    let change = |tag: &str, units: i32| {
+        let request = door::http_v2("POST", &format!("{}/stock", path(id)));
+        shop.admin(request.header("if-match", tag).json(&json!({"change": units})))
+    };
+    assert_eq!(change("\"1\"", -1).await.json()["stock"], 4);
+    assert_eq!(change("\"1\"", -1).await.status, 412);
+    assert_eq!(change("\"2\"", -9).await.status, 409);
+    assert_eq!(shop.stock(id).await, 4);
+}

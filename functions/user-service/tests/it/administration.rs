@@ -64,7 +64,7 @@ async fn a_key_that_is_nearly_right_is_wrong() {
         assert_problem(&shop.call(role().header("x-api-key", key)).await, 401, "unauthorized", &[]);
     }
     // A valid token does not make up for it, and the key opens nothing else.
-    let both = role().header("x-api-key", "x").bearer(&shop.admin_token());
+    let both = role().header("x-api-key", "x").bearer(&shop.admin_token().await);
     assert_problem(&shop.call(both).await, 401, "unauthorized", &[]);
     let elsewhere = door::http_v2("GET", "/api/users").header("x-api-key", API_KEY);
     assert_problem(&shop.call(elsewhere).await, 401, "unauthorized", &[]);
@@ -85,9 +85,9 @@ async fn a_role_is_one_of_two() {
 async fn a_user_who_does_not_exist_is_not_found() {
     let shop = Shop::open();
     let user = shop.register("ada@example.com").await;
-    let read = async |id: &str| {
-        shop.call(door::http_v2("GET", &format!("/api/users/{id}")).bearer(&shop.admin_token())).await
-    };
+    let token = shop.admin_token().await;
+    let read =
+        async |id: &str| shop.call(door::http_v2("GET", &format!("/api/users/{id}")).bearer(&token)).await;
     assert_eq!(read(&user.user_id.to_string()).await.status, 200);
     for id in [&Uuid::now_v7().to_string(), &Uuid::nil().to_string(), "nobody", "email%23ada@example.com"] {
         assert_problem(&read(id).await, 404, "not-found", &[]);
@@ -97,11 +97,12 @@ async fn a_user_who_does_not_exist_is_not_found() {
 #[tokio::test]
 async fn pages_show_every_user_once_newest_first_whoever_comes_meanwhile() {
     let shop = Shop::open();
-    let token = shop.admin_token();
+    let token = shop.admin_token().await;
     for n in 0..11 {
         shop.register(&format!("{n:02}@example.com")).await;
     }
-    let newest_first: Vec<String> = (0..11).rev().map(|n| format!("{n:02}@example.com")).collect();
+    let mut newest_first: Vec<String> = (0..11).rev().map(|n| format!("{n:02}@example.com")).collect();
+    newest_first.push("root@example.com".to_owned());
     let whole = shop.call(list(&token)).await;
     assert_eq!((emails(&whole), &whole.json()["next_cursor"]), (newest_first.clone(), &Value::Null));
     assert!(!whole.body.contains("argon2"), "a hash in a list");
@@ -126,7 +127,7 @@ async fn pages_show_every_user_once_newest_first_whoever_comes_meanwhile() {
 #[tokio::test]
 async fn a_user_is_found_by_address() {
     let shop = Shop::open();
-    let token = shop.admin_token();
+    let token = shop.admin_token().await;
     shop.register("ada@example.com").await;
     shop.register("eve@example.com").await;
     let found = shop.call(list(&token).query("email", "ADA@example.com")).await;
@@ -141,7 +142,7 @@ async fn a_user_is_found_by_address() {
 #[tokio::test]
 async fn a_list_refuses_what_it_does_not_know() {
     let shop = Shop::open();
-    let token = shop.admin_token();
+    let token = shop.admin_token().await;
     for (name, value) in [
         ("limit", "0"),
         ("limit", "101"),
@@ -159,7 +160,7 @@ async fn a_list_refuses_what_it_does_not_know() {
 #[tokio::test]
 async fn a_cursor_opens_unchanged_and_in_its_own_list_alone() {
     let shop = Shop::open();
-    let token = shop.admin_token();
+    let token = shop.admin_token().await;
     for n in 0..3 {
         shop.register(&format!("{n}@example.com")).await;
     }
@@ -182,5 +183,22 @@ async fn a_cursor_opens_unchanged_and_in_its_own_list_alone() {
     }
     let elsewhere = list(&token).query("email", "1@example.com").query("cursor", cursor);
     assert_problem(&shop.call(elsewhere).await, 400, "invalid-input", &["/cursor"]);
-    assert_eq!(emails(&shop.call(list(&token).query("cursor", cursor)).await).len(), 2);
+    assert_eq!(emails(&shop.call(list(&token).query("cursor", cursor)).await).len(), 3);
+}
+
+#[tokio::test]
+async fn a_leftover_token_of_a_former_admin_opens_nothing() {
+    let shop = Shop::open();
+    let (demoted, deleted) = (shop.register("eve@example.com").await, shop.register("mal@example.com").await);
+    let tokens = [demoted.user_id, deleted.user_id].map(|id| shop.token(id, Role::Admin));
+    assert_eq!(shop.change_role(demoted.user_id, "customer").await.status, 200);
+    assert_eq!(shop.delete_me(&deleted.token).await.status, 204);
+    for (token, status, name) in [(&tokens[0], 403, "forbidden"), (&tokens[1], 401, "unauthorized")] {
+        let path = format!("/api/users/{}", demoted.user_id);
+        let promote = door::http_v2("PUT", &format!("{path}/role")).json(&json!({"role": "admin"}));
+        for request in [promote, door::http_v2("GET", &path), door::http_v2("GET", "/api/users")] {
+            assert_problem(&shop.call(request.bearer(token)).await, status, name, &[]);
+        }
+    }
+    assert_eq!(shop.me(&demoted.token).await.json()["role"], "customer");
 }

@@ -80,8 +80,11 @@ impl Shop {
         self.tokens.issue(user_id, role).unwrap().token
     }
 
-    fn admin_token(&self) -> String {
-        self.token(Uuid::now_v7(), Role::Admin)
+    /// The token of an admin, who is registered as `root@example.com` for it.
+    async fn admin_token(&self) -> String {
+        let admin = self.register("root@example.com").await;
+        assert_eq!(self.change_role(admin.user_id, "admin").await.status, 200);
+        self.token(admin.user_id, Role::Admin)
     }
 
     async fn log_in(&self, email: &str, password: &str) -> HttpAnswer {

@@ -19,7 +19,7 @@ async fn a_registration_answers_the_customer_and_its_address() {
 
     let location = answer.header("location").unwrap();
     assert_eq!(location, format!("/api/users/{}", user["user_id"].as_str().unwrap()));
-    let read = shop.call(door::http_v2("GET", location).bearer(&shop.admin_token())).await;
+    let read = shop.call(door::http_v2("GET", location).bearer(&shop.admin_token().await)).await;
     assert_eq!((read.status, read.json()), (200, user));
 }
 

@@ -92,6 +92,19 @@ async fn an_event_that_the_topic_refuses_as_invalid_is_set_aside() {
 }
 
 #[tokio::test]
+async fn a_record_is_set_aside_once_however_often_what_comes_before_it_has_to_be_repeated() {
+    let (_, door) = Probe::door();
+    let records = vec![record(0, row("a")), record(1, row("panic")), record(2, row("b"))];
+    door.topic().fail_entries(2, |message| message.contains("\"a\""), false);
+    for _ in 0..2 {
+        assert_eq!(door.changes(records.clone()).await, Some(sequence_number(0)));
+    }
+    assert_eq!(door.changes(records).await, None);
+    assert_eq!(subjects(door.topic()), ["a", "b"]);
+    assert_eq!(door.topic().sent().len(), 1);
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_even_be_set_aside_comes_again() {
     let (_, door) = Probe::door();
     let bad = record(0, row("panic"));
