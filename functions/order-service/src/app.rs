@@ -12,8 +12,8 @@ use crate::{
     repository::{Condition, Insertion, NotChanged, Repository},
 };
 
-/// Remembered deletions outlive the deadline message of any order that was placed with a leftover access token: 14 days
-/// in the queue and its dead-letter queue, and as long again if it is redriven.
+/// Remembered deletions outlive the deadline message of any order that was placed with a leftover access token: 14 days,
+/// its time in the dead-letter queue included, and as long again if it is redriven on its last day.
 const DELETION_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Orders of one customer that are changed at the same time.

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{KEY, ProductRow, Repository, rejected, touch, traceparent};
 use crate::domain::{Line, Product, RejectionReason, Reservation, ReservationState, units_by_product};
 
-/// How long a reservation that takes no stock is kept: longer than a message can lie in a queue and then in its
-/// dead-letter queue (14 days each), because without it a late message would take the stock again.
+/// How long a reservation that takes no stock is kept: longer than a message lives (14 days, its time in the dead-letter
+/// queue included), also if it is redriven on its last day, because without it a late message would take the stock again.
 const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// Whether a write happened that depends on what was read before.
