@@ -1,33 +1,29 @@
-use std::borrow::Cow;
+//! Routes and bodies, and the one mapping from errors to problem details.
+
+/// What requests and answers say.
+mod bodies;
 
 use access_token::{Admin, ApiKeyOrAdmin, Caller, Role};
 use axum::{
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
-use deserr::Deserr;
-use domain_events::Timestamp;
 use dynamodb_store::{InvalidCursor, Page};
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderValue, StatusCode,
     header::{ETAG, LOCATION, WWW_AUTHENTICATE},
     request::Parts,
 };
-use problem_details::{
-    EntityTag, FieldError, IfMatch, InputErrors, InvalidValue, Json, PageLimit, PathId, Problem, Query,
-};
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use problem_details::{EntityTag, IfMatch, Json, PathId, Problem, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
 
-use crate::{
-    UserService,
-    app::AccountError,
-    domain::{Change, Email, Name, User},
-    password::{Password, PasswordAttempt},
+use self::bodies::{
+    Credentials, ListQuery, PasswordChange, ProfileChange, Registration, RoleChange, TokenAnswer, UserAnswer,
+    UserList,
 };
+use crate::{UserService, app::AccountError, domain::Change};
 
+/// The routes of users.
 pub(crate) fn routes() -> OpenApiRouter<UserService> {
     OpenApiRouter::new()
         .routes(routes!(register, list_users))
@@ -57,7 +53,7 @@ async fn register(
     let user = service.accounts.register(email, name, &password).await?;
     let location =
         HeaderValue::try_from(format!("/api/users/{}", user.user_id)).map_err(Problem::internal)?;
-    Ok((StatusCode::CREATED, [(LOCATION, location)], answer(user)).into_response())
+    Ok((StatusCode::CREATED, [(LOCATION, location)], UserAnswer::from(user)).into_response())
 }
 
 /// Log in with e-mail address and password
@@ -84,12 +80,9 @@ async fn log_in(
         ("etag" = String, description = "Version of the account"),
     ))),
 )]
-async fn own_account(
-    State(service): State<UserService>,
-    caller: Caller,
-) -> Result<impl IntoResponse, Problem> {
+async fn own_account(State(service): State<UserService>, caller: Caller) -> Result<UserAnswer, Problem> {
     let account = service.accounts.get(caller.user_id, None).await.map_err(own)?;
-    Ok(answer(account.user))
+    Ok(account.user.into())
 }
 
 /// Change one's own name or e-mail address
@@ -113,10 +106,10 @@ async fn change_own_account(
     caller: Caller,
     IfMatch(version): IfMatch,
     Json(body): Json<ProfileChange>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<UserAnswer, Problem> {
     let (change, proof) = body.checked()?;
     let changed = service.accounts.change(caller.user_id, version, proof.as_ref(), &change).await;
-    Ok(answer(changed.map_err(own)?))
+    Ok(changed.map_err(own)?.into())
 }
 
 /// Delete one's own account
@@ -160,7 +153,8 @@ async fn change_own_password(
 ) -> Result<impl IntoResponse, Problem> {
     let accounts = &service.accounts;
     let changed = accounts.change_password(caller.user_id, version, &current_password, &new_password).await;
-    Ok((StatusCode::NO_CONTENT, [tag(&changed.map_err(own)?)]))
+    let tag = EntityTag(changed.map_err(own)?.version);
+    Ok((StatusCode::NO_CONTENT, [(ETAG, HeaderValue::from(tag))]))
 }
 
 /// List users, newest first
@@ -204,8 +198,8 @@ async fn read_user(
     State(service): State<UserService>,
     _: PresentAdmin,
     PathId(user_id): PathId,
-) -> Result<impl IntoResponse, Problem> {
-    Ok(answer(service.accounts.get(user_id, None).await?.user))
+) -> Result<UserAnswer, Problem> {
+    Ok(service.accounts.get(user_id, None).await?.user.into())
 }
 
 /// Make a user an admin, or a customer again
@@ -232,8 +226,8 @@ async fn change_role(
     PathId(user_id): PathId,
     IfMatch(version): IfMatch,
     Json(RoleChange { role }): Json<RoleChange>,
-) -> Result<impl IntoResponse, Problem> {
-    Ok(answer(service.accounts.change(user_id, version, None, &Change::Role(role)).await?))
+) -> Result<UserAnswer, Problem> {
+    Ok(service.accounts.change(user_id, version, None, &Change::Role(role)).await?.into())
 }
 
 /// Lets in who is an admin at this moment. Elsewhere the token's word is enough until it expires; here roles are given,
@@ -265,156 +259,6 @@ impl FromRequestParts<UserService> for ApiKeyOrPresentAdmin {
         }
         Ok(Self)
     }
-}
-
-/// A new customer.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = InputErrors, deny_unknown_fields)]
-struct Registration {
-    /// Each address can have one account; case does not matter.
-    #[schema(value_type = String, format = Email, max_length = 254, example = "ada@example.com")]
-    email: Email,
-    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128, example = "plums and pears")]
-    password: Password,
-    /// What to call the person.
-    #[schema(value_type = String, min_length = 1, max_length = 100, example = "Ada Lovelace")]
-    name: Name,
-}
-
-/// Who somebody claims to be. Texts that can't be an address or a password are merely wrong.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = InputErrors, deny_unknown_fields)]
-struct Credentials {
-    #[schema(format = Email, example = "ada@example.com")]
-    email: String,
-    #[schema(value_type = String, format = Password, example = "plums and pears")]
-    password: PasswordAttempt,
-}
-
-/// What to change about an account.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = InputErrors, deny_unknown_fields)]
-struct ProfileChange {
-    #[deserr(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "Ada King")]
-    name: Option<Name>,
-    #[deserr(default)]
-    #[schema(value_type = Option<String>, format = Email, max_length = 254, example = "ada.king@example.com")]
-    email: Option<Email>,
-    /// Needed with `email`.
-    #[deserr(default)]
-    #[schema(value_type = Option<String>, format = Password, example = "plums and pears")]
-    current_password: Option<PasswordAttempt>,
-}
-
-impl ProfileChange {
-    /// The change with its proof, if the fields fit together.
-    fn checked(self) -> Result<(Change, Option<PasswordAttempt>), InputErrors> {
-        let Self { name, email, current_password } = self;
-        let refused = |pointer: &str, detail| {
-            let pointer = pointer.to_owned();
-            Err(InputErrors(vec![FieldError { pointer, detail: Cow::Borrowed(detail) }]))
-        };
-        if name.is_none() && email.is_none() {
-            return refused("", "must have a name or an email to change");
-        }
-        if email.is_some() && current_password.is_none() {
-            return refused("/current_password", "is required to change the e-mail address");
-        }
-        Ok((Change::Profile { name, email }, current_password))
-    }
-}
-
-/// The password so far and the next one.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = InputErrors, deny_unknown_fields)]
-struct PasswordChange {
-    #[schema(value_type = String, format = Password, example = "plums and pears")]
-    current_password: PasswordAttempt,
-    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128, example = "pears and plums")]
-    new_password: Password,
-}
-
-/// The role to give.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = InputErrors, deny_unknown_fields)]
-struct RoleChange {
-    #[deserr(try_from(String) = parse_role -> InvalidValue)]
-    #[schema(example = "admin")]
-    role: Role,
-}
-
-fn parse_role(text: String) -> Result<Role, InvalidValue> {
-    Role::try_from(text).map_err(|error| InvalidValue(error.to_string().into()))
-}
-
-#[derive(Deserr, IntoParams)]
-#[deserr(error = InputErrors, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Only the user with this e-mail address.
-    #[deserr(default)]
-    #[param(value_type = Option<String>, example = "ada@example.com")]
-    email: Option<Email>,
-    /// The most users to answer.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
-    limit: PageLimit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    cursor: Option<String>,
-}
-
-/// A user of the shop.
-#[derive(Serialize, ToSchema)]
-#[schema(as = User)]
-struct UserAnswer {
-    user_id: Uuid,
-    #[schema(value_type = String, format = Email, example = "ada@example.com")]
-    email: Email,
-    #[schema(value_type = String, example = "Ada Lovelace")]
-    name: Name,
-    role: Role,
-    /// Grows by one with every change; also in the `etag` header.
-    #[schema(example = 1)]
-    version: u64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl From<User> for UserAnswer {
-    fn from(user: User) -> Self {
-        let User { user_id, email, name, role, version, created_at, updated_at } = user;
-        Self { user_id, email, name, role, version, created_at, updated_at }
-    }
-}
-
-/// A page of users.
-#[derive(Serialize, ToSchema)]
-struct UserList {
-    items: Vec<UserAnswer>,
-    /// Asks for the next page; null on the last one.
-    next_cursor: Option<String>,
-}
-
-/// An access token.
-#[derive(Serialize, ToSchema)]
-struct TokenAnswer {
-    /// For the header `authorization: Bearer <token>`.
-    access_token: String,
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// Seconds until the token expires.
-    #[schema(example = 900)]
-    expires_in: u32,
-}
-
-fn answer(user: User) -> impl IntoResponse {
-    ([tag(&user)], Json(UserAnswer::from(user)))
-}
-
-fn tag(user: &User) -> (HeaderName, HeaderValue) {
-    (ETAG, EntityTag(user.version).into())
 }
 
 /// What an error about the caller's own account means: where that is gone, its token is worth nothing.
