@@ -1,9 +1,7 @@
-use std::{fs, path::Path};
+use serde_json::json;
+use test_support::door;
 
-use serde_json::{Value, json};
-use test_support::door::{self, HttpAnswer};
-
-use crate::{Shop, assert_problem, registration};
+use crate::{MISSING_TABLE, Shop, assert_problem, registration};
 
 #[tokio::test]
 async fn a_body_of_65_kib_is_too_large() {
@@ -66,6 +64,18 @@ async fn all_front_doors_lead_in() {
 }
 
 #[tokio::test]
+async fn without_its_table_the_service_is_alive_but_not_ready() {
+    let shop = Shop::without_a_table();
+    let probe =
+        async |name: &str| shop.call(door::http_v2("GET", &format!("/api/users/health/{name}"))).await;
+    assert_eq!(probe("live").await.status, 200);
+    let answer = probe("ready").await;
+    assert_problem(&answer, 503, "temporarily-unavailable", &[]);
+    assert!(answer.header("retry-after").is_some());
+    assert!(!answer.body.contains(MISSING_TABLE), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn the_document_says_who_may_use_each_route() {
     let shop = Shop::open();
     let document = shop.call(door::http_v2("GET", "/api/users/openapi.json")).await.json();
@@ -91,43 +101,4 @@ async fn the_document_says_who_may_use_each_route() {
     assert_eq!(protected("/api/users/{id}/role", "put"), ["api_key", "bearer"]);
     let registration = &document["components"]["schemas"]["Registration"];
     assert_eq!(registration["properties"]["password"]["minLength"], 12, "{registration}");
-}
-
-#[tokio::test]
-async fn every_sample_event_is_handled() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/user-service");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&samples).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let event = fs::read_to_string(&path).unwrap();
-        serde_json::from_str::<Value>(&event).unwrap();
-        // Each on an empty table, as on a fresh local cloud.
-        let answer = Shop::open().invoke(event).await;
-        if name == "stream" {
-            assert!(door::failures(&answer).is_empty(), "{answer}");
-        } else {
-            let status = match name.as_str() {
-                "register" => 201,
-                "health" | "openapi" => 200,
-                // Nobody is registered, and the tokens and the key are made up.
-                "login" | "list" | "read-user" | "change-role" => 401,
-                own if own.ends_with("own-account") || own.ends_with("own-password") => 401,
-                unknown => panic!("the sample {unknown} has no expected answer"),
-            };
-            assert_eq!(HttpAnswer::parse(&answer).status, status, "{name}: {answer}");
-        }
-        names.push(name);
-    }
-    assert_eq!(names.len(), 12, "{names:?}");
-}
-
-#[tokio::test]
-async fn the_sample_changes_become_the_three_events_of_a_user() {
-    let shop = Shop::open();
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/user-service");
-    shop.invoke(fs::read_to_string(samples.join("stream.json")).unwrap()).await;
-    let types: Vec<_> =
-        shop.topic.published().into_iter().filter_map(|published| published.event_type).collect();
-    assert_eq!(types, ["user_created", "user_updated", "user_deleted"]);
 }

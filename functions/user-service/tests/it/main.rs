@@ -8,6 +8,7 @@ mod events;
 mod login;
 mod own_account;
 mod registration;
+mod samples;
 mod start;
 
 use access_token::{AccessTokens, Role};
@@ -25,6 +26,8 @@ use uuid::Uuid;
 
 const API_KEY: &str = "the key of the first admin";
 const PASSWORD: &str = "plums and pears";
+/// The name of no table.
+const MISSING_TABLE: &str = "a-table-that-is-not-there";
 
 /// The service with an empty table and a topic of its own.
 struct Shop {
@@ -43,8 +46,18 @@ struct Registered {
 
 impl Shop {
     fn open() -> Self {
-        let (rows, topic) = (TestTable::users(), TopicStub::start());
+        let rows = TestTable::users();
         let table = Table::new(&Emulator::sdk_config(), rows.name());
+        Self::on(rows, table)
+    }
+
+    /// The service looks for its table where there is none.
+    fn without_a_table() -> Self {
+        Self::on(TestTable::users(), Table::new(&Emulator::sdk_config(), MISSING_TABLE))
+    }
+
+    fn on(rows: TestTable, table: Table) -> Self {
+        let topic = TopicStub::start();
         let secret = ApiSecret::new(API_KEY, "a signing secret of more than 32 bytes").unwrap();
         let current = Version { id: "v1".to_owned(), value: secret };
         let secret = SecretCache::fixed(Versions { current, previous: None });
@@ -114,6 +127,7 @@ impl Shop {
         let records = self.rows.new_stream_records();
         let answer = self.invoke(door::stream(records)).await;
         assert_eq!(door::failures(&answer), [""; 0]);
+        assert!(self.topic.sent().is_empty(), "a record was set aside");
         let published = self.topic.published();
         published.iter().map(|published| serde_json::from_str(&published.message).unwrap()).collect()
     }

@@ -1,0 +1,83 @@
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+use test_support::door::{self, HttpAnswer};
+
+use crate::{API_KEY, Shop};
+
+/// Whom the samples are about.
+const USER: &str = "01a203e8-5c00-7a1b-9c3d-4e5f60718293";
+
+/// The samples in the sequence of one user's life, and how each is answered: a status for a request, `None` for a batch
+/// that is done as a whole.
+const STORY: [(&str, Option<u16>); 13] = [
+    ("health-ready", Some(200)),
+    ("openapi", Some(200)),
+    ("register", Some(201)),
+    ("login", Some(200)),
+    ("read-own-account", Some(200)),
+    ("change-own-account", Some(200)),
+    ("change-role", Some(200)),
+    // From now on the token is an admin's.
+    ("login", Some(200)),
+    ("list-users", Some(200)),
+    ("read-user", Some(200)),
+    ("change-own-password", Some(204)),
+    ("delete-own-account", Some(204)),
+    ("user-changes", None),
+];
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events/user-service")
+}
+
+fn sample(name: &str) -> String {
+    fs::read_to_string(folder().join(format!("{name}.json"))).unwrap()
+}
+
+#[test]
+fn every_sample_has_its_place_in_the_story() {
+    let name = |file: fs::DirEntry| file.file_name().to_str().unwrap().replace(".json", "");
+    let files: BTreeSet<String> = fs::read_dir(folder()).unwrap().map(|file| name(file.unwrap())).collect();
+    assert_eq!(files, STORY.iter().map(|(name, _)| (*name).to_owned()).collect());
+}
+
+#[tokio::test]
+async fn every_sample_event_is_handled() {
+    let shop = Shop::open();
+    let (mut user, mut token) = (USER.to_owned(), String::new());
+    for (name, expected) in STORY {
+        let event = sample(name).replace("ACCESS_TOKEN", &token).replace("API_KEY", API_KEY);
+        let answer = shop.invoke(event.replace(USER, &user)).await;
+        let Some(status) = expected else {
+            assert!(door::failures(&answer).is_empty(), "{name}: {answer}");
+            continue;
+        };
+        let answer = HttpAnswer::parse(&answer);
+        assert_eq!(answer.status, status, "{name}: {}", answer.body);
+        let text = |member: &str| answer.json()[member].as_str().unwrap().to_owned();
+        match name {
+            "register" => user = text("user_id"),
+            "login" => token = text("access_token"),
+            _ => {}
+        }
+    }
+    let types: Vec<Option<String>> =
+        shop.topic.published().into_iter().map(|event| event.event_type).collect();
+    assert_eq!(types, ["user_created", "user_updated", "user_deleted"].map(|name| Some(name.to_owned())));
+    assert!(shop.topic.sent().is_empty(), "a record was set aside");
+    assert!(shop.db_dump().await.is_empty());
+}
+
+/// As `cargo lambda invoke` sends them: a file holds neither a token nor the key.
+#[tokio::test]
+async fn a_sample_request_without_a_real_token_or_key_is_refused() {
+    let shop = Shop::open();
+    for (name, _) in STORY {
+        let event: Value = serde_json::from_str(&sample(name)).unwrap();
+        if event["headers"].get("authorization").or_else(|| event["headers"].get("x-api-key")).is_some() {
+            let answer = HttpAnswer::parse(&shop.invoke(event.to_string()).await);
+            assert_eq!(answer.status, 401, "{name}");
+        }
+    }
+}
