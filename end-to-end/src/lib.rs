@@ -2,6 +2,7 @@
 //!
 //! - [`openapi`]: the API of all services in one document.
 //! - `tests/openapi.rs`: the committed document is the one that the code generates.
+//! - `tests/template.rs`: what the template promises about permissions and queues.
 //! - `tests/shop`: all services in one process, events carried between them by the subscriptions of the template, in
 //!   any order and any number of times. Needs nothing but Rust.
 //! - `tests/local_cloud`: the deployed stack on the local cloud. `cargo xtask test` runs them; on their own they are

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, future::Future, sync::OnceLock};
 
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -24,7 +25,16 @@ pub(crate) fn name(of: &str) -> String {
 }
 
 fn config() -> aws_types::SdkConfig {
-    service_config::local_aws(variable("SHOP_CLOUD_URL"), "test")
+    test_support::sdk_config(&variable("SHOP_CLOUD_URL"))
+}
+
+/// Whether the cloud lets a caller with these credentials read a table.
+pub(crate) fn lets_read(access_key_id: &str, table: &str) -> bool {
+    let credentials = Credentials::new(access_key_id, "test", None, None, "test");
+    let config =
+        config().into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+    block_on(dynamodb.describe_table().table_name(name(table)).send()).is_ok()
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

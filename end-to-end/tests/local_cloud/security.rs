@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use serde_json::json;
 
-use crate::client::Client;
+use crate::{client::Client, cloud};
 
 #[test]
 #[ignore = "needs the local cloud: cargo xtask test"]
@@ -18,6 +18,15 @@ fn a_customer_can_neither_make_products_nor_administrators() {
     let wrong = [("x-api-key", "wrong".to_owned())];
     assert_eq!(Client::default().send("PUT", &path, &wrong, Some(&json!({ "role": "admin" }))).status, 401);
     assert_eq!(customer.get("/api/users").status, 403);
+}
+
+/// Everything else here would pass if the cloud did not look at permissions. That it holds functions to their roles is
+/// tested with its launcher, in `local-cloud`; this shows that it was started that way.
+#[test]
+#[ignore = "needs the local cloud: cargo xtask test"]
+fn unknown_credentials_are_refused() {
+    assert!(cloud::lets_read("test", "users"), "the account's owner");
+    assert!(!cloud::lets_read("AKIASTRANGER00000000", "users"), "a stranger");
 }
 
 #[test]

@@ -119,6 +119,13 @@ impl Shop {
         self.call(customer, http_v2("POST", &path), &path).await.status
     }
 
+    pub(crate) async fn ship(&self, order_id: Uuid) {
+        let admin = self.token(Uuid::now_v7(), Role::Admin);
+        let path = format!("/api/orders/{order_id}/ship");
+        let answer = self.call(&admin, http_v2("POST", &path), &path).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
     pub(crate) async fn order(&self, order_id: Uuid) -> Value {
         let admin = self.token(Uuid::now_v7(), Role::Admin);
         self.get(&admin, &format!("/api/orders/{order_id}")).await
@@ -223,9 +230,19 @@ impl Shop {
         repeated
     }
 
+    /// Delivers messages of one queue in one batch.
+    pub(crate) async fn deliver_together(&self, messages: Vec<Queued>) {
+        let queue = messages[0].queue.clone();
+        assert!(messages.iter().all(|message| message.queue == queue));
+        self.deliver_batch(&queue, messages.into_iter().map(|message| message.body).collect()).await;
+    }
+
     async fn deliver(&self, Queued { queue, body }: &Queued) {
-        let body = [body.clone()];
-        let failed = match queue.as_str() {
+        self.deliver_batch(queue, vec![body.clone()]).await;
+    }
+
+    async fn deliver_batch(&self, queue: &str, body: Vec<String>) {
+        let failed = match queue {
             "StockRequestsQueue" => self.products.0.messages("stock-requests", body).await,
             "OrderProcessingQueue" => self.orders.0.messages("order-processing", body).await,
             "UserEventsQueue" => self.orders.0.messages("user-events", body).await,

@@ -167,7 +167,7 @@ impl Repository {
             update = update.if_equals("user_id", owner);
         }
         if let Some(version) = condition.version {
-            update = update.if_equals("version", version);
+            update = update.if_version(version);
         }
         send(update).await
     }
@@ -181,7 +181,7 @@ impl Repository {
             Decision::Done | Decision::Refuse => self.touch(order.order_id, at),
         };
         let update = update.remove("shipping_address").remove("request_hash");
-        send(update.if_equals("version", order.version)).await
+        send(update.if_version(order.version)).await
     }
 
     /// Remembers that a user is gone; a repetition changes nothing.

@@ -115,7 +115,7 @@ impl Repository {
             .set_opt("category", change.category)
             .set_opt("price", change.price);
         if let Some(version) = expected {
-            update = update.if_equals("version", version);
+            update = update.if_version(version);
         }
         match update.send::<ProductRow>().await {
             Ok(row) => Ok(row.into()),
@@ -138,7 +138,7 @@ impl Repository {
     pub(crate) async fn remove(&self, id: Uuid, expected: Option<u64>) -> Result<(), ProductError> {
         let mut delete = self.table.delete(Key::new(KEY, id)).if_exists();
         if let Some(version) = expected {
-            delete = delete.if_equals("version", version);
+            delete = delete.if_version(version);
         }
         delete.send().await.map_err(ProductError::of_change)
     }
@@ -159,7 +159,7 @@ impl Repository {
             update.if_at_most("stock", i64::from(Stock::MAX) - units)
         };
         let update = match expected {
-            Some(version) => update.if_equals("version", version),
+            Some(version) => update.if_version(version),
             None => update,
         };
         // A transaction of one, because only transactions carry a token: when an answer is lost and the call is

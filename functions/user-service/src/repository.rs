@@ -144,7 +144,7 @@ impl Users {
         const ACCOUNT: usize = 0;
         let User { user_id, email, version, .. } = &account.user;
         Transaction::new(&self.table)
-            .delete(self.table.delete(key(*user_id)).if_equals("version", version))
+            .delete(self.table.delete(key(*user_id)).if_version(*version))
             .delete(self.table.delete(claim_key(email)).if_equals(OWNER, user_id))
             .commit()
             .await
@@ -174,7 +174,7 @@ impl Users {
         let update = self
             .table
             .update(key(before.user.user_id))
-            .if_equals("version", before.user.version)
+            .if_version(before.user.version)
             .set("email", &after.user.email)
             .set("name", &after.user.name)
             .set("role", after.user.role)

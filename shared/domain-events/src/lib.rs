@@ -9,9 +9,12 @@
 //! counted by the receiver), a known type of a wrong shape is a [`MalformedEvent`] (and ends in a dead-letter
 //! queue).
 
+/// The CloudEvents envelope.
 mod envelope;
+/// Amounts and currencies.
 mod money;
 pub mod payload;
+/// Moments in time.
 mod timestamp;
 
 pub use envelope::{Event, MalformedEvent, Received};

@@ -54,4 +54,4 @@ pub use feed::{Feed, FeedEntry};
 pub use query::{Page, Position, Query};
 pub use table::{Consistency, Item, Key, Table, from_item, to_item};
 pub use transaction::{Reason, Transaction, TransactionError};
-pub use write::{Change, Check, Delete, Demand, Removal, Update, Write};
+pub use write::{Change, Delete, Removal, Update, Write};

@@ -12,7 +12,7 @@ use serde_dynamo::aws_sdk_dynamodb_1 as dynamo;
 use crate::backoff::Backoff;
 use crate::error::StoreError;
 use crate::query::Query;
-use crate::write::{Check, Delete, Update};
+use crate::write::{Delete, Update};
 
 /// A row as DynamoDB has it: attribute name to value.
 pub type Item = HashMap<String, AttributeValue>;
@@ -158,11 +158,6 @@ impl Table {
     /// Starts the removal of the row at `key`. Without a condition an absent row is no error.
     pub fn delete(&self, key: Key) -> Delete {
         Delete::new(self.clone(), key)
-    }
-
-    /// Starts a condition on a row that a [`Transaction`](crate::Transaction) depends on but does not write.
-    pub fn check(&self, key: Key) -> Check {
-        Check::new(self.clone(), key)
     }
 
     /// Starts a query of `index`, or of the table itself.

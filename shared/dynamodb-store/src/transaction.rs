@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::backoff::Backoff;
 use crate::error::StoreError;
 use crate::table::{Item, Table, to_item};
-use crate::write::{Check, Delete, Update};
+use crate::write::{Delete, Update};
 
-/// Up to 100 writes and checks of different rows: all of them happen, or none.
+/// Up to 100 writes of different rows: all of them happen, or none.
 #[must_use = "nothing is written before the commit"]
 pub struct Transaction {
     table: Table,
@@ -77,11 +77,6 @@ impl Transaction {
     /// Adds the removal of a row.
     pub fn delete(self, delete: Delete) -> Self {
         self.with(delete.into_operation())
-    }
-
-    /// Adds a condition on a row that is not written.
-    pub fn check(self, check: Check) -> Self {
-        self.with(check.into_operation())
     }
 
     /// Makes repeated commits of the same operations under the same token (at most 36 characters) one, for

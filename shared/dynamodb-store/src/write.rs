@@ -1,8 +1,8 @@
 use std::marker::PhantomData;
 
 use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete as TransactDelete, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update as TransactUpdate,
+    Delete as TransactDelete, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update as TransactUpdate,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,9 +12,9 @@ use crate::error::StoreError;
 use crate::expression::{Bindings, Placeholders, all_of};
 use crate::table::{Key, Table, from_item};
 
-/// One write (or check) of one row under conditions, which all have to hold. Attributes are named, not paths.
+/// One write of one row under conditions, which all have to hold. Attributes are named, not paths.
 ///
-/// Made by [`Table::update`], [`Table::delete`] and [`Table::check`]; sent alone or as part of a
+/// Made by [`Table::update`] and [`Table::delete`]; sent alone or as part of a
 /// [`Transaction`](crate::Transaction).
 #[must_use = "nothing is written before it is sent or committed"]
 pub struct Write<Kind> {
@@ -30,15 +30,11 @@ pub struct Write<Kind> {
 pub type Update = Write<Change>;
 /// The removal of a row.
 pub type Delete = Write<Removal>;
-/// A row that a transaction depends on but does not write.
-pub type Check = Write<Demand>;
 
 /// What makes a [`Write`] an [`Update`].
 pub enum Change {}
 /// What makes a [`Write`] a [`Delete`].
 pub enum Removal {}
-/// What makes a [`Write`] a [`Check`].
-pub enum Demand {}
 
 /// The clauses of an update expression.
 #[derive(Default)]
@@ -104,7 +100,7 @@ impl<Kind> Write<Kind> {
     }
 
     /// The row is at this version.
-    pub fn if_version(self, version: i64) -> Self {
+    pub fn if_version(self, version: u64) -> Self {
         self.if_equals("version", version)
     }
 
@@ -241,29 +237,6 @@ impl Delete {
             .build()
             .map_err(|error| StoreError::Rejected(error.into()))?;
         Ok(TransactWriteItem::builder().delete(delete).build())
-    }
-}
-
-impl Check {
-    /// The row does not exist.
-    pub fn if_absent(mut self) -> Self {
-        let key = self.placeholders.name(self.key.attribute());
-        self.conditions.push(format!("attribute_not_exists({key})"));
-        self
-    }
-
-    pub(crate) fn into_operation(self) -> Result<TransactWriteItem, StoreError> {
-        let (table, key, request) = self.finish()?;
-        let check = ConditionCheck::builder()
-            .table_name(table.name())
-            .set_key(Some(key.to_item()))
-            .set_condition_expression(request.condition)
-            .set_expression_attribute_names(request.bindings.names)
-            .set_expression_attribute_values(request.bindings.values)
-            .return_values_on_condition_check_failure(REPORT_ROW)
-            .build()
-            .map_err(|error| StoreError::Rejected(error.into()))?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 }
 

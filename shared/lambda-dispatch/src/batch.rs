@@ -26,17 +26,17 @@ const EARLIEST_DEADLINE: u64 = 1_000_000_000_000;
 /// The answer to a batch: what was not done and has to come again.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BatchAnswer {
+pub(crate) struct BatchAnswer {
     /// Message ids of a queue, or the one sequence number from which a stream has to be repeated.
-    pub batch_item_failures: Vec<BatchItemFailure>,
+    pub(crate) batch_item_failures: Vec<BatchItemFailure>,
 }
 
 /// One record that was not done.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BatchItemFailure {
+pub(crate) struct BatchItemFailure {
     /// The record's message id or sequence number.
-    pub item_identifier: String,
+    pub(crate) item_identifier: String,
 }
 
 impl FromIterator<String> for BatchAnswer {

@@ -1,12 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+/// What queue and stream batches share: isolation, time left, the answer.
 mod batch;
+/// The HTTP edge.
 mod http;
+/// The way out: topic, dead-letter queue, retry times.
 mod outbox;
+/// What a service has to be.
 mod service;
+/// Queue batches.
 mod sqs;
+/// Health and OpenAPI routes.
 mod standard_routes;
+/// Stream batches.
 mod stream;
+/// Which trigger an event is.
 mod trigger;
 
 use std::{process::ExitCode, sync::Arc};
@@ -18,7 +26,6 @@ use serde_json::value::{RawValue, to_raw_value};
 use tracing::{Instrument, error, error_span};
 
 pub use crate::{
-    batch::{BatchAnswer, BatchItemFailure},
     http::BODY_LIMIT,
     outbox::Outbox,
     service::{Change, Content, Fact, HandlerError, Message, Row, Service},

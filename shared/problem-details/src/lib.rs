@@ -9,9 +9,13 @@
 //! - [`EntityTag`], [`IfMatch`] and [`IfNoneMatch`]: optimistic concurrency and revalidation over HTTP
 //!   (RFC 9110, section 13) with row versions as tags.
 
+/// Entity tags and preconditions.
 mod conditional;
+/// Strict bodies and queries.
 mod input;
+/// Ids in paths and sizes of pages.
 mod parameters;
+/// The error answer.
 mod problem;
 
 pub use conditional::{EntityTag, IfMatch, IfNoneMatch};

@@ -38,14 +38,6 @@ pub fn aws() -> Result<SdkConfig, ConfigError> {
     from_variables(crate::variable)
 }
 
-/// The same settings for a local cloud that speaks plain HTTP and keeps accounts apart by their access key id.
-pub fn local_aws(endpoint_url: impl Into<String>, access_key_id: impl Into<String>) -> SdkConfig {
-    let credentials = Credentials::new(access_key_id, "test", None, None, "local");
-    settings("us-east-1", SharedCredentialsProvider::new(credentials), TrustStore::empty())
-        .endpoint_url(endpoint_url)
-        .build()
-}
-
 fn from_variables(variable: Variables) -> Result<SdkConfig, ConfigError> {
     let region = variable("AWS_REGION")
         .or_else(|| variable("AWS_DEFAULT_REGION"))

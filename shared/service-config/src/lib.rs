@@ -23,7 +23,7 @@ mod secret_cache;
 mod secret_text;
 
 pub use api_secret::{ApiSecret, WeakSecret};
-pub use aws::{aws, local_aws};
+pub use aws::aws;
 pub use error::ConfigError;
 pub use secret_cache::{DEFAULT_TTL, SecretCache, Version, Versions};
 

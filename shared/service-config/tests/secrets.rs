@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache, Version, Versions, local_aws};
+use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache, Version, Versions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -212,7 +212,7 @@ impl SecretsManager {
     }
 
     async fn load(&self, ttl: Duration) -> Result<Cache, ConfigError> {
-        Cache::load(&local_aws(format!("http://{}", self.address), "test"), ID, ttl).await
+        Cache::load(&test_support::sdk_config(&format!("http://{}", self.address)), ID, ttl).await
     }
 
     fn holds(&self, stage: &str, version: &str, text: &str) {

@@ -74,6 +74,7 @@ impl Shop {
         let known = self.topic.published().len();
         let answer = self.handle(door::stream(self.table.new_stream_records())).await;
         assert!(door::failures(&answer).is_empty());
+        assert!(self.topic.sent().is_empty(), "a record was set aside");
         let published = self.topic.published().into_iter().skip(known);
         published.map(|event| serde_json::from_str(&event.message).unwrap()).collect()
     }

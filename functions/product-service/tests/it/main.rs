@@ -95,6 +95,7 @@ impl Shop {
         let known = self.topic.published().len();
         let records = self.table.new_stream_records();
         assert_eq!(door::failures(&self.send(door::stream(records)).await), [""; 0]);
+        assert!(self.topic.sent().is_empty(), "a record was set aside");
         self.published().split_off(known)
     }
 

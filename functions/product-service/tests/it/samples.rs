@@ -6,7 +6,7 @@ use access_token::Role;
 use serde_json::Value;
 use test_support::door::{self, HttpAnswer};
 
-use crate::Shop;
+use crate::{Shop, types};
 
 /// Stands in the samples where a caller puts an access token.
 const TOKEN: &str = "ACCESS_TOKEN";
@@ -31,6 +31,16 @@ async fn every_sample_event_is_handled() {
         let answer = shop.send(sample.replace(TOKEN, &shop.token(Role::Admin))).await;
         if event.get("Records").is_some() {
             assert_eq!(door::failures(&answer), [""; 0], "{name}");
+            assert!(shop.topic.sent().is_empty(), "{name} can't be read");
+            let published = shop.published();
+            let expected: &[&str] = match name.as_str() {
+                "product-changes.json" => &["product_created", "product_updated", "product_deleted"],
+                "reservation-changes.json" => {
+                    &["stock_reserved", "product_updated", "stock_released", "product_updated"]
+                }
+                _ => &[],
+            };
+            assert_eq!(types(&published), expected, "{name}");
             continue;
         }
         let answer = HttpAnswer::parse(&answer);

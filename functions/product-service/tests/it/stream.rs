@@ -81,7 +81,7 @@ async fn the_end_of_a_reservations_time_to_live_is_no_event() {
     record["dynamodb"]["OldImage"] = record["dynamodb"]["NewImage"].take();
     record["dynamodb"].as_object_mut().unwrap().remove("NewImage");
     assert_eq!(door::failures(&shop.send(door::stream([record])).await), [""; 0]);
-    assert!(shop.published().is_empty());
+    assert!(shop.published().is_empty() && shop.topic.sent().is_empty());
 }
 
 /// Fifteen products, and the records of their creation.

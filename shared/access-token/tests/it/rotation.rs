@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use serde_json::json;
-use service_config::{DEFAULT_TTL, SecretCache, local_aws};
+use service_config::{DEFAULT_TTL, SecretCache};
 use uuid::Uuid;
 
 use crate::{API_KEY, KEY, OLD_KEY, tokens_of, version};
@@ -63,7 +63,7 @@ impl SecretsManager {
 
     async fn tokens(&self) -> AccessTokens {
         let connector = SharedHttpConnector::new(self.clone());
-        let config = local_aws("http://localhost", "test")
+        let config = test_support::sdk_config("http://localhost")
             .into_builder()
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();

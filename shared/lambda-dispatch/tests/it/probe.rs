@@ -21,11 +21,18 @@ pub(crate) struct Probe {
     pub(crate) released: Arc<Notify>,
     /// Where requests meet.
     meeting: Arc<Barrier>,
+    /// Messages with the subject `count` under way now, and the most that ever were.
+    pub(crate) under_way: Arc<Mutex<(usize, usize)>>,
 }
 
 impl Default for Probe {
     fn default() -> Self {
-        Self { handled: Arc::default(), released: Arc::default(), meeting: Arc::new(Barrier::new(MEETING)) }
+        Self {
+            handled: Arc::default(),
+            released: Arc::default(),
+            meeting: Arc::new(Barrier::new(MEETING)),
+            under_way: Arc::default(),
+        }
     }
 }
 
@@ -33,6 +40,19 @@ impl Probe {
     pub(crate) fn door() -> (Self, Door<Self>) {
         let probe = Self::default();
         (probe.clone(), Door::new(probe))
+    }
+
+    /// Is under way for as long as others could begin.
+    async fn count(&self) {
+        {
+            let mut under_way = self.under_way.lock().unwrap();
+            under_way.0 += 1;
+            under_way.1 = under_way.1.max(under_way.0);
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.under_way.lock().unwrap().0 -= 1;
     }
 
     pub(crate) fn handled(&self) -> Vec<String> {
@@ -70,6 +90,7 @@ impl Service for Probe {
             "forever" => std::future::pending().await,
             "wait" => self.released.notified().await,
             "release" => self.released.notify_waiters(),
+            "count" => self.count().await,
             _ => {}
         }
         self.handled.lock().unwrap().push((message.queue, subject));

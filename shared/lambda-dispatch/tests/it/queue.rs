@@ -43,6 +43,13 @@ async fn messages_of_one_batch_are_under_way_together() {
     assert_eq!(probe.handled().len(), 10);
 }
 
+#[tokio::test]
+async fn no_more_than_ten_messages_are_under_way_at_once() {
+    let (probe, door) = Probe::door();
+    assert!(door.messages("probes", vec![event("count"); 30]).await.is_empty());
+    assert_eq!((probe.handled().len(), probe.under_way.lock().unwrap().1), (30, 10));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_not_finished_in_time_is_reported_and_the_rest_is_not() {
     let (probe, door) = Probe::door();
@@ -50,6 +57,7 @@ async fn what_is_not_finished_in_time_is_reported_and_the_rest_is_not() {
     let answer = door.invoke_within(&batch, Duration::from_secs(5)).await.unwrap();
     assert_eq!(door::failures(&answer), [message_id(1)]);
     assert_eq!(probe.handled(), ["a", "b"]);
+    assert!(door.topic().retried().is_empty(), "it has the time of the queue");
 }
 
 #[tokio::test]

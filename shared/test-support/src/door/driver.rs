@@ -80,12 +80,14 @@ impl<S: Service> Door<S> {
     }
 
     /// Hands over everything that is new in the table's stream and answers the events that were published for
-    /// it, as they are on the wire. Panics if a record could not be published.
+    /// it, as they are on the wire. Panics if a record could not be read or published.
     pub async fn publish_changes(&self, table: &TestTable) -> Vec<String> {
         let before = self.topic.published().len();
         let records = table.new_stream_records();
         if !records.is_empty() {
+            let set_aside = self.topic.sent().len();
             assert_eq!(self.changes(records).await, None, "a change could not be published");
+            assert_eq!(self.topic.sent().len(), set_aside, "a change could not be read");
         }
         self.topic.published().split_off(before).into_iter().map(|published| published.message).collect()
     }
