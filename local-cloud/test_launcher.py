@@ -23,7 +23,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from cloud import ACCOUNT, DEADLINE_S, LAUNCHER, Cloud, eventually, free_port
+from cloud_for_tests import ACCOUNT, DEADLINE_S, LAUNCHER, Cloud, eventually, free_port
 from corrections import CORRECTIONS
 
 

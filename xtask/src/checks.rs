@@ -1,6 +1,6 @@
-use std::{fs, path::Path, time::Instant};
+use std::{fs, process::Command, time::Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{
@@ -19,6 +19,24 @@ pub(crate) struct Selection {
     /// Run these alone
     #[arg(long, value_delimiter = ',', value_parser = CHECKS.map(|check| check.name))]
     only: Vec<String>,
+}
+
+impl Selection {
+    /// The chosen checks; an error if there are none, which would pass for a success.
+    fn checks(&self) -> Result<Vec<&'static Check>> {
+        let chosen: Vec<_> = CHECKS
+            .iter()
+            .filter(|check| !self.fast || check.needs == Needs::Rust)
+            .filter(|check| self.only.is_empty() || self.only.iter().any(|name| name == check.name))
+            .collect();
+        ensure!(
+            !chosen.is_empty(),
+            "nothing to run, because --fast leaves out {}: run `cargo xtask test --only {}`",
+            self.only.join(", "),
+            self.only.join(",")
+        );
+        Ok(chosen)
+    }
 }
 
 struct Check {
@@ -55,11 +73,7 @@ const CHECKS: [Check; 10] = [
 
 /// Runs the checks, all of them even if some fail, and says at the end how each of them went.
 pub(crate) fn run(selection: &Selection) -> Result<()> {
-    let chosen: Vec<&Check> = CHECKS
-        .iter()
-        .filter(|check| !selection.fast || check.needs == Needs::Rust)
-        .filter(|check| selection.only.is_empty() || selection.only.iter().any(|name| name == check.name))
-        .collect();
+    let chosen = selection.checks()?;
     if chosen.iter().any(|check| check.needs == Needs::Tools) {
         tools::install()?;
     }
@@ -140,19 +154,15 @@ fn tests() -> Result<Outcome> {
 
 /// Licences, sources, and crates that are not wanted.
 fn dependencies() -> Result<Outcome> {
-    if !cargo_deny_is_there()? {
-        return Ok(Outcome::Skipped("cargo-deny can't be installed: no connection to crates.io".to_owned()));
-    }
-    execute(&mut cargo_deny(&["--offline", "check", "licenses", "bans", "sources"]), "dependencies")?;
-    Ok(passed())
+    with_cargo_deny(|deny| {
+        execute(deny.args(["--offline", "check", "licenses", "bans", "sources"]), "dependencies")?;
+        Ok(passed())
+    })
 }
 
 /// Known vulnerabilities. Their list is on GitHub and nowhere else.
 fn advisories() -> Result<Outcome> {
-    if !cargo_deny_is_there()? {
-        return Ok(Outcome::Skipped("cargo-deny can't be installed: no connection to crates.io".to_owned()));
-    }
-    match execute(&mut cargo_deny(&["check", "advisories"]), "advisories") {
+    with_cargo_deny(|deny| match execute(deny.args(["check", "advisories"]), "advisories") {
         Ok(()) => Ok(passed()),
         Err(error) => {
             let log = fs::read_to_string(log_path("advisories")).unwrap_or_default();
@@ -163,6 +173,13 @@ fn advisories() -> Result<Outcome> {
             }
             Err(error)
         }
+    })
+}
+
+fn with_cargo_deny(check: impl FnOnce(&mut Command) -> Result<Outcome>) -> Result<Outcome> {
+    match tools::cargo_deny()? {
+        Some(mut deny) => check(&mut deny),
+        None => Ok(Outcome::Skipped("cargo-deny can't be installed: no connection to crates.io".to_owned())),
     }
 }
 
@@ -207,10 +224,11 @@ fn end_to_end() -> Result<Outcome> {
     counted("end-to-end")
 }
 
-/// How many tests the log of a `cargo test` counts.
+/// How many tests the log of a `cargo test` counts; an error if there are none, which `cargo test` calls ok.
 fn counted(log: &str) -> Result<Outcome> {
-    let log = fs::read_to_string(log_path(log))?;
-    let passed: u32 = log.lines().filter_map(passed_in).sum();
+    let path = log_path(log);
+    let passed: u32 = fs::read_to_string(&path)?.lines().filter_map(passed_in).sum();
+    ensure!(passed > 0, "no test was run: see {}", path.display());
     Ok(Outcome::Passed(format!("{passed} passed")))
 }
 
@@ -219,38 +237,24 @@ fn passed_in(line: &str) -> Option<u32> {
     line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse().ok()
 }
 
-const CARGO_DENY: &str = ".local/cargo/bin/cargo-deny";
-const CARGO_DENY_VERSION: &str = "0.20.2";
-
-fn cargo_deny(arguments: &[&str]) -> std::process::Command {
-    let mut deny = command(CARGO_DENY);
-    deny.args(arguments);
-    deny
-}
-
-/// Builds cargo-deny, once; unoptimised, which takes a fraction of the time and is fast enough.
-fn cargo_deny_is_there() -> Result<bool> {
-    if Path::new(CARGO_DENY).exists() {
-        return Ok(true);
-    }
-    let package = format!("cargo-deny@{CARGO_DENY_VERSION}");
-    let install = ["install", "--locked", "--debug", "--root", ".local/cargo", &package];
-    match cargo(&install, "cargo-deny") {
-        Ok(()) => Ok(true),
-        Err(error) => {
-            let log = fs::read_to_string(log_path("cargo-deny")).unwrap_or_default();
-            if log.contains("failed to download") || log.contains("failed to query") {
-                Ok(false)
-            } else {
-                Err(error)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests_of_counting {
+mod unit_tests {
     use super::*;
+
+    #[test]
+    fn a_selection_of_nothing_is_an_error() {
+        let selected = |fast, only: &[&str]| {
+            let only = only.iter().map(|&name| name.to_owned()).collect();
+            let chosen = Selection { fast, only }.checks().map_err(|error| error.to_string())?;
+            Ok::<_, String>(chosen.iter().map(|check| check.name).collect::<Vec<_>>())
+        };
+        assert_eq!(selected(false, &[]).unwrap().len(), CHECKS.len());
+        assert_eq!(selected(true, &[]).unwrap(), ["format", "lints", "docs", "tests"]);
+        assert_eq!(selected(true, &["lints", "template"]).unwrap(), ["lints"]);
+        let error = selected(true, &["template", "build"]).unwrap_err();
+        assert!(error.contains("leaves out template, build"), "{error}");
+        assert!(error.contains("`cargo xtask test --only template,build`"), "{error}");
+    }
 
     #[test]
     fn passed_tests_are_counted() {

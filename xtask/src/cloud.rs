@@ -1,5 +1,10 @@
 use std::{
-    collections::BTreeMap, fs, io::Write, net::TcpListener, os::unix::fs::OpenOptionsExt, process::Command,
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    net::TcpListener,
+    os::unix::fs::OpenOptionsExt,
+    process::Command,
     time::Duration,
 };
 
@@ -150,10 +155,11 @@ impl Cloud {
 pub(crate) fn require_free(port: u16) -> Result<()> {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => Ok(()),
-        Err(_) => bail!(
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
             "port {port} is in use by another program: stop that, or choose a port as in `cargo xtask up --port {}`",
             port.saturating_add(1)
         ),
+        Err(error) => Err(error).with_context(|| format!("can't listen on port {port}")),
     }
 }
 
@@ -183,13 +189,25 @@ impl State {
         })
     }
 
-    /// Leaves it, readable by this user alone.
-    pub(crate) fn save(&self) -> Result<()> {
+    /// Whether the `up` that saved it is still there.
+    pub(crate) fn is_held() -> Result<bool> {
+        match File::open(STATE)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("can't lock {STATE}")),
+        }
+    }
+
+    /// Leaves it, readable by this user alone. It is held for as long as the returned file is open, which the
+    /// operating system ends with the process, however that ends.
+    pub(crate) fn save(&self) -> Result<File> {
         let text = json!({ "pid": self.pid, "port": self.port, "admin_password": self.admin_password });
         if fs::exists(STATE)? {
             fs::remove_file(STATE)?;
         }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(STATE)?;
-        file.write_all(text.to_string().as_bytes()).with_context(|| format!("can't write {STATE}"))
+        file.lock().with_context(|| format!("can't lock {STATE}"))?;
+        file.write_all(text.to_string().as_bytes()).with_context(|| format!("can't write {STATE}"))?;
+        Ok(file)
     }
 }

@@ -19,13 +19,13 @@ pub(crate) fn run(port: u16) -> Result<()> {
     step("build the services", || {
         tools::build().context("the services don't build: correct the error above, then run this again")
     })?;
-    let (cloud, mut process) = match running {
+    let (cloud, mut own) = match running {
         Some(cloud) => (cloud, None),
         None => {
             let (cloud, process) =
                 step("start the local cloud", || Cloud::start(port, Access::Open, cloud::LOG))?;
-            State { pid: cloud.pid, port, admin_password: seed::random_password()? }.save()?;
-            (cloud, Some(process))
+            let state = State { pid: cloud.pid, port, admin_password: seed::random_password()? };
+            (cloud, Some((process, state.save()?)))
         }
     };
     step("deploy template.yaml", || cloud.deploy("deploy"))?;
@@ -35,8 +35,13 @@ pub(crate) fn run(port: u16) -> Result<()> {
     drop(turn);
 
     print_summary(cloud, &shop, &state)?;
-    let Some(process) = &mut process else {
-        println!("The shop was running already; the first `cargo xtask up` stays in charge of it.");
+    let Some((process, _held)) = &mut own else {
+        if State::is_held()? {
+            println!("The shop was running already; the first `cargo xtask up` stays in charge of it.");
+        } else {
+            println!("The shop was running already, and the `cargo xtask up` that started it is gone.");
+            println!("`kill {}` stops the shop and forgets all its data.", cloud.pid);
+        }
         return Ok(());
     };
     println!("Ctrl-C stops the shop and forgets all its data.");
