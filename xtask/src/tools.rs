@@ -43,17 +43,18 @@ pub(crate) fn install() -> Result<()> {
         return Ok(());
     }
     step("install tools", || {
-        // Whatever happens from here on, what is there is no longer what the stamp says.
-        match fs::remove_file(STAMP) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("can't remove {STAMP}"));
+        // The stamp first, so that nothing half done passes for installed; then all the rest, because pip leaves the
+        // scripts of a moved folder as they are, and `python3` below must not be the old one in there.
+        for removed in [fs::remove_file(STAMP), fs::remove_dir_all(VENV)] {
+            if let Err(error) = removed
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error).with_context(|| format!("can't remove {VENV}"));
             }
-            _ => {}
         }
         execute(command("python3").args(["-c", PYTHON_CHECK]), "python")
             .context("install Python 3.10 or newer with its venv module, then run this again")?;
-        // Cleared, because pip leaves the scripts of a moved folder as they are.
-        execute(command("python3").args(["-m", "venv", "--clear", VENV]), "venv")
+        execute(command("python3").args(["-m", "venv", VENV]), "venv")
             .context("python3 can't make a virtual environment")?;
         let pip = ["-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS];
         execute(command(PYTHON).args(pip), "pip")
