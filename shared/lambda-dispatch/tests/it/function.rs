@@ -11,7 +11,7 @@ use test_support::{
     door::{self, HttpAnswer},
 };
 
-use crate::probe::{MEETING, Probe, event};
+use crate::probe::{MEETING, Probe, event, record, row};
 
 /// The function itself. Only ever run by [`Function::start`], in a process of its own.
 #[test]
@@ -72,6 +72,8 @@ async fn one_function_takes_every_trigger() {
     assert_eq!(function.get("/api/probes").await.status, 200);
     let answer = function.api.invoke(door::sqs("test-probes", ["a", "fail"].map(event))).await.unwrap();
     assert_eq!(door::failures(&answer), [door::message_id(1)]);
+    let answer = function.api.invoke(door::stream([record(0, row("private"))])).await.unwrap();
+    assert!(door::failures(&answer).is_empty());
     let error = function.api.invoke("{}").await.unwrap_err();
     assert!(error.contains("unknown event"), "{error}");
     assert_eq!(function.get("/api/probes/panic").await.status, 500);
