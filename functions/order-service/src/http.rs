@@ -10,7 +10,7 @@ use axum::{
 };
 use dynamodb_store::StoreError;
 use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts};
-use problem_details::{IfMatch, InvalidValue, Json, PathId, Problem, ProblemBody, Query};
+use problem_details::{IfMatch, InvalidValue, Json, PathId, Problem, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -55,8 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<OrderService> {
             ("ETag" = String, description = "The order's version"),
             ("Idempotency-Replayed" = Option<String>, description = "`true` if the order had been placed before"),
         )),
-        (status = 422, description = "The key was used for another order: type `idempotency-key-reused`",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used for another order: type `idempotency-key-reused`"),
     ),
 )]
 async fn place(
@@ -140,10 +139,8 @@ async fn read(
     responses(
         (status = 200, description = "The order", body = OrderBody,
             headers(("ETag" = String, description = "The order's version"))),
-        (status = 409, description = "Too late: type `order-not-cancellable`",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
-        (status = 412, description = "The order has another version than `If-Match` names",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "Too late: type `order-not-cancellable`"),
+        (status = 412, description = "The order has another version than `If-Match` names"),
     ),
 )]
 async fn cancel(
@@ -173,10 +170,8 @@ async fn cancel(
     responses(
         (status = 200, description = "The order", body = OrderBody,
             headers(("ETag" = String, description = "The order's version"))),
-        (status = 409, description = "Not from its present status: type `wrong-status`",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
-        (status = 412, description = "The order has another version than `If-Match` names",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "Not from its present status: type `wrong-status`"),
+        (status = 412, description = "The order has another version than `If-Match` names"),
     ),
 )]
 async fn ship(
@@ -204,10 +199,8 @@ async fn ship(
     responses(
         (status = 200, description = "The order", body = OrderBody,
             headers(("ETag" = String, description = "The order's version"))),
-        (status = 409, description = "Not from its present status: type `wrong-status`",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
-        (status = 412, description = "The order has another version than `If-Match` names",
-            body = ProblemBody<'static>, content_type = "application/problem+json"),
+        (status = 409, description = "Not from its present status: type `wrong-status`"),
+        (status = 412, description = "The order has another version than `If-Match` names"),
     ),
 )]
 async fn deliver(

@@ -195,9 +195,7 @@ async fn remove(
         (status = 200, description = "The product as it is now", body = ProductBody,
             headers(("etag" = String, description = "The product's version in quotes"))),
         (status = 409, description = "`insufficient-stock`: fewer units are there than were to be taken. \
-            `too-much-stock`: more would be there than a product can have.",
-            content_type = "application/problem+json",
-            body = problem_details::ProblemBody<'static>),
+            `too-much-stock`: more would be there than a product can have."),
         (status = 412, description = "`stale-version`: the product is at another version"),
     )
 )]

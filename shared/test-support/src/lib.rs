@@ -24,6 +24,8 @@ mod emulator;
 mod loopback;
 /// The Lambda Runtime API, for tests that start a whole function.
 mod runtime_api;
+/// The sample triggers in `events/`.
+mod samples;
 /// Table definitions out of `template.yaml`.
 mod template;
 /// A topic and queues that fail on demand.
@@ -32,5 +34,6 @@ mod topic_stub;
 pub use emulator::{Emulator, TestTable};
 pub use loopback::sdk_config;
 pub use runtime_api::RuntimeApi;
+pub use samples::samples;
 pub use template::{Subscription, subscriptions};
 pub use topic_stub::{Published, Retried, Sent, TopicStub};

@@ -1,8 +1,11 @@
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
 
 use access_token::Role;
 use serde_json::Value;
-use test_support::door::{self, HttpAnswer};
+use test_support::{
+    door::{self, HttpAnswer},
+    samples,
+};
 use uuid::Uuid;
 
 use crate::harness::Shop;
@@ -28,19 +31,10 @@ const STORY: [(&str, Option<u16>); 12] = [
     ("order-changes", None),
 ];
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events/order-service")
-}
-
-fn sample(name: &str) -> Value {
-    serde_json::from_str(&fs::read_to_string(folder().join(format!("{name}.json"))).unwrap()).unwrap()
-}
-
 #[test]
 fn every_sample_has_its_place_in_the_story() {
-    let name = |file: fs::DirEntry| file.file_name().to_str().unwrap().replace(".json", "");
-    let files: BTreeSet<String> = fs::read_dir(folder()).unwrap().map(|file| name(file.unwrap())).collect();
-    assert_eq!(files, STORY.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let told: BTreeSet<&str> = STORY.iter().map(|(name, _)| *name).collect();
+    assert!(samples("order-service").keys().map(String::as_str).eq(told));
 }
 
 #[tokio::test]
@@ -49,8 +43,9 @@ async fn every_sample_event_is_handled() {
     let issue = |user_id: Uuid, role| shop.tokens.issue(user_id, role).unwrap().token;
     let customer = issue(CUSTOMER.parse().unwrap(), Role::Customer);
     let admin = issue(Uuid::now_v7(), Role::Admin);
+    let samples = samples("order-service");
     for (name, expected) in STORY {
-        let mut event = sample(name);
+        let mut event: Value = serde_json::from_str(&samples[name]).unwrap();
         if let Some(authorization) = event["headers"].get_mut("authorization") {
             let token = if matches!(name, "ship-order" | "deliver-order") { &admin } else { &customer };
             *authorization = format!("Bearer {token}").into();
@@ -71,8 +66,8 @@ async fn every_sample_event_is_handled() {
 #[tokio::test]
 async fn a_sample_request_without_a_real_token_is_refused() {
     let shop = Shop::open();
-    for (name, _) in STORY {
-        let event = sample(name);
+    for (name, sample) in samples("order-service") {
+        let event: Value = serde_json::from_str(&sample).unwrap();
         if event["headers"].get("authorization").is_some() {
             let answer = HttpAnswer::parse(&shop.handle(event.to_string()).await);
             assert_eq!(answer.status, 401, "{name}");

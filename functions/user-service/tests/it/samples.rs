@@ -1,7 +1,10 @@
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
-use test_support::door::{self, HttpAnswer};
+use test_support::{
+    door::{self, HttpAnswer},
+    samples,
+};
 
 use crate::{API_KEY, Shop};
 
@@ -27,27 +30,19 @@ const STORY: [(&str, Option<u16>); 13] = [
     ("user-changes", None),
 ];
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events/user-service")
-}
-
-fn sample(name: &str) -> String {
-    fs::read_to_string(folder().join(format!("{name}.json"))).unwrap()
-}
-
 #[test]
 fn every_sample_has_its_place_in_the_story() {
-    let name = |file: fs::DirEntry| file.file_name().to_str().unwrap().replace(".json", "");
-    let files: BTreeSet<String> = fs::read_dir(folder()).unwrap().map(|file| name(file.unwrap())).collect();
-    assert_eq!(files, STORY.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let told: BTreeSet<&str> = STORY.iter().map(|(name, _)| *name).collect();
+    assert!(samples("user-service").keys().map(String::as_str).eq(told));
 }
 
 #[tokio::test]
 async fn every_sample_event_is_handled() {
     let shop = Shop::open();
     let (mut user, mut token) = (USER.to_owned(), String::new());
+    let samples = samples("user-service");
     for (name, expected) in STORY {
-        let event = sample(name).replace("ACCESS_TOKEN", &token).replace("API_KEY", API_KEY);
+        let event = samples[name].replace("ACCESS_TOKEN", &token).replace("API_KEY", API_KEY);
         let answer = shop.invoke(event.replace(USER, &user)).await;
         let Some(status) = expected else {
             assert!(door::failures(&answer).is_empty(), "{name}: {answer}");
@@ -73,10 +68,10 @@ async fn every_sample_event_is_handled() {
 #[tokio::test]
 async fn a_sample_request_without_a_real_token_or_key_is_refused() {
     let shop = Shop::open();
-    for (name, _) in STORY {
-        let event: Value = serde_json::from_str(&sample(name)).unwrap();
+    for (name, sample) in samples("user-service") {
+        let event: Value = serde_json::from_str(&sample).unwrap();
         if event["headers"].get("authorization").or_else(|| event["headers"].get("x-api-key")).is_some() {
-            let answer = HttpAnswer::parse(&shop.invoke(event.to_string()).await);
+            let answer = HttpAnswer::parse(&shop.invoke(sample).await);
             assert_eq!(answer.status, 401, "{name}");
         }
     }
