@@ -1,4 +1,3 @@
-use std::cmp::Reverse;
 use std::fmt::Display;
 
 use futures_util::future::try_join_all;
@@ -59,7 +58,7 @@ impl Feed {
         // One row more than asked for tells whether there is a next page.
         let shards = (0..SHARDS).map(|shard| self.newest_of(shard, after, limit + 1));
         let mut rows: Vec<(String, Item)> = try_join_all(shards).await?.into_iter().flatten().collect();
-        rows.sort_unstable_by_key(|(place, _)| Reverse(place.clone()));
+        rows.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|(place, _)| Position::new(POSITION, place.clone()));

@@ -16,7 +16,6 @@ use crate::write::{Delete, Update};
 pub struct Transaction {
     table: Table,
     operations: Result<Vec<TransactWriteItem>, StoreError>,
-    token: Option<String>,
 }
 
 /// Why a transaction did not happen.
@@ -51,7 +50,7 @@ pub enum Reason {
 impl Transaction {
     /// An empty transaction, whose new rows go to `table`.
     pub fn new(table: &Table) -> Self {
-        Self { table: table.clone(), operations: Ok(Vec::new()), token: None }
+        Self { table: table.clone(), operations: Ok(Vec::new()) }
     }
 
     /// Adds a new row, whose key must not be taken.
@@ -79,21 +78,13 @@ impl Transaction {
         self.with(delete.into_operation())
     }
 
-    /// Makes repeated commits of the same operations under the same token (at most 36 characters) one, for
-    /// ten minutes. Without it, only the repetitions inside one [`commit`](Self::commit) are.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
-        self
-    }
-
     /// Writes all or nothing. Rivals for the same rows and throttling are met by trying again, a bounded
     /// number of times.
     pub async fn commit(self) -> Result<(), TransactionError> {
         let request = self.table.client().transact_write_items().set_transact_items(Some(self.operations?));
-        let fixed = self.token.is_some();
         // The token stays the same until DynamoDB has said that nothing was written: whatever answer is lost, the
         // operations happen once.
-        let mut token = self.token.unwrap_or_else(new_token);
+        let mut token = new_token();
         let mut backoff = Backoff::default();
         loop {
             let Err(error) = request.clone().client_request_token(&token).send().await else { return Ok(()) };
@@ -103,7 +94,7 @@ impl Transaction {
                 }
                 _ => None,
             };
-            if reasons.is_some() && !fixed {
+            if reasons.is_some() {
                 token = new_token();
             }
             let error = match reasons {

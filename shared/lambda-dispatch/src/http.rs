@@ -137,17 +137,12 @@ fn read(source: HttpSource, event: &RawValue) -> serde_json::Result<LambdaReques
 /// represented. This form of an answer is understood by all of them.
 fn unreadable(request_id: &str) -> Result<Box<RawValue>, HandlerError> {
     info!(status = 400, "request refused: not readable as HTTP");
+    let problem = Problem::malformed("A header or the address of the request is not valid HTTP.");
     Ok(to_raw_value(&json!({
-        "statusCode": 400,
+        "statusCode": problem.status().as_u16(),
         "headers": { "content-type": "application/problem+json", "x-request-id": request_id },
         "isBase64Encoded": false,
-        "body": json!({
-            "type": "urn:problem-type:shop:malformed-request",
-            "title": "Malformed request",
-            "status": 400,
-            "detail": "A header or the address of the request is not valid HTTP.",
-            "request_id": request_id,
-        }).to_string(),
+        "body": problem.to_json(request_id, None),
     }))?)
 }
 

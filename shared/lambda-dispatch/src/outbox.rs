@@ -87,8 +87,6 @@ impl Outbox {
             .failed()
             .iter()
             .map(|failed| EntryFailure {
-                // An id that is not one of ours would be a fault of the topic: count it against the first entry,
-                // so that nothing is taken for published that may not be.
                 index: failed.id().parse().unwrap_or(0),
                 // Throttling, too, is the sender's fault for AWS, and passes.
                 permanent: failed.sender_fault() && failed.code().contains("Invalid"),

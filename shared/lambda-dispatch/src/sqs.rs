@@ -1,6 +1,6 @@
 //! A batch of queue messages: each decoded and handled on its own, several at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lambda_events::{s3::S3Event, sqs::SqsMessage};
 use domain_events::{Event, Received};
@@ -82,7 +82,7 @@ impl<S: Service> Dispatcher<S> {
             && let Some(delay) = next_try(&**cause, receive_count)
             && let Some(receipt_handle) = message.receipt_handle
         {
-            let retry = self.outbox().retry_after(&queue, receipt_handle, delay);
+            let retry = self.outbox.retry_after(&queue, receipt_handle, delay);
             // Out of the margin, if nothing else is left: the answer to the batch must not wait for it.
             let time = deadline.saturating_duration_since(Instant::now()).max(MARGIN / 4);
             if let Err(error) = isolated(time, retry).await {
@@ -160,10 +160,4 @@ fn next_try(cause: &(dyn std::error::Error + 'static), receive_count: u32) -> Op
 fn receive_count(message: &SqsMessage) -> u32 {
     let count = message.attributes.get("ApproximateReceiveCount");
     count.and_then(|count| count.parse().ok()).unwrap_or(1)
-}
-
-impl<S> Dispatcher<S> {
-    pub(crate) fn outbox(&self) -> &Arc<crate::Outbox> {
-        &self.outbox
-    }
 }

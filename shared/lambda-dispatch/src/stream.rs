@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::{
     Change, Dispatcher, HandlerError, Service,
-    batch::{BatchAnswer, OutOfTime, Panicked, isolated, time_left},
+    batch::{BatchAnswer, Panicked, isolated, time_left},
     outbox::{EntryFailure, Outgoing},
 };
 
@@ -68,10 +68,10 @@ impl<S: Service> Dispatcher<S> {
                 Ok(Some(event)) => pending.push(Outgoing { sequence_number, record, event }),
                 Err(cause) => {
                     // First what comes before it: if that fails, this record comes again and is set aside once.
-                    if let Err(failed) = self.publish(std::mem::take(&mut pending), deadline, published).await
-                    {
+                    if let Err(failed) = self.publish(&pending, deadline, published).await {
                         return Ok(Err(failed));
                     }
+                    pending.clear();
                     let reason = telemetry::chain(&*cause).to_string();
                     if let Err(failed) = self.set_aside(record, &sequence_number, reason, deadline).await {
                         return Ok(Err(failed));
@@ -79,7 +79,7 @@ impl<S: Service> Dispatcher<S> {
                 }
             }
         }
-        Ok(self.publish(pending, deadline, published).await)
+        Ok(self.publish(&pending, deadline, published).await)
     }
 
     /// The event that a record means. A record that can't be read never will be: it is told apart from a
@@ -103,31 +103,18 @@ impl<S: Service> Dispatcher<S> {
     /// Publishes in order, ten at a time; `Err` is the lowest sequence number that was not published.
     async fn publish(
         &self,
-        mut pending: Vec<Outgoing<'_>>,
+        pending: &[Outgoing<'_>],
         deadline: Instant,
         published: &mut usize,
     ) -> Result<(), String> {
-        while !pending.is_empty() {
-            let rest = pending.split_off(pending.len().min(Outgoing::BATCH));
-            let chunk = std::mem::replace(&mut pending, rest);
+        for chunk in pending.chunks(Outgoing::BATCH) {
             let time = deadline.saturating_duration_since(Instant::now());
-            if time.is_zero() {
-                error!(trigger = "stream", error = %OutOfTime, "publishing stopped");
-                return Err(chunk.into_iter().next().map(|first| first.sequence_number).unwrap_or_default());
-            }
-            let failures = match isolated(time, self.outbox().publish(&chunk)).await {
-                Ok(failures) => failures,
-                Err(cause) => {
-                    error!(trigger = "stream", error = %telemetry::chain(&*cause), "publishing failed");
-                    return Err(chunk
-                        .into_iter()
-                        .next()
-                        .map(|first| first.sequence_number)
-                        .unwrap_or_default());
-                }
-            };
+            let failures = isolated(time, self.outbox.publish(chunk)).await.map_err(|cause| {
+                error!(trigger = "stream", error = %telemetry::chain(&*cause), "publishing failed");
+                chunk[0].sequence_number.clone()
+            })?;
             *published += chunk.len() - failures.len();
-            self.settle(&chunk, failures, deadline).await?;
+            self.settle(chunk, failures, deadline).await?;
         }
         Ok(())
     }
@@ -141,7 +128,8 @@ impl<S: Service> Dispatcher<S> {
         deadline: Instant,
     ) -> Result<(), String> {
         for failure in failures {
-            let Some(entry) = chunk.get(failure.index) else { continue };
+            // A failure of an entry that was not sent is a fault of the topic: it counts against the first one.
+            let entry = chunk.get(failure.index).unwrap_or(&chunk[0]);
             if failure.permanent {
                 let reason = format!("the topic refuses the event: {}", failure.reason);
                 self.set_aside(entry.record, &entry.sequence_number, reason, deadline).await?;
@@ -170,7 +158,7 @@ impl<S: Service> Dispatcher<S> {
     ) -> Result<(), String> {
         error!(trigger = "stream", sequence_number, error = reason, "record set aside");
         let time = deadline.saturating_duration_since(Instant::now());
-        isolated(time, self.outbox().set_aside(record, &reason)).await.map_err(|error| {
+        isolated(time, self.outbox.set_aside(record, &reason)).await.map_err(|error| {
             error!(trigger = "stream", sequence_number, error = %telemetry::chain(&*error), "setting aside failed");
             sequence_number.to_owned()
         })

@@ -198,8 +198,8 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// The final answer, complete with the request's id and path.
-    pub fn render(&self, request_id: &str, path: Option<&str>) -> Response {
+    /// The JSON of the final answer, complete with the request's id and path.
+    pub fn to_json(&self, request_id: &str, path: Option<&str>) -> String {
         let body = ProblemBody {
             kind: format!("{TYPE_PREFIX}{}", self.name),
             title: self.title,
@@ -210,8 +210,12 @@ impl Problem {
             errors: &self.errors,
         };
         // Strings and numbers only: serialisation has nothing to fail on.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The final answer, complete with the request's id and path.
+    pub fn render(&self, request_id: &str, path: Option<&str>) -> Response {
+        let mut response = Response::new(Body::from(self.to_json(request_id, path)));
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers.clone());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -18,6 +18,8 @@ struct Script {
 
 struct Played {
     calls: usize,
+    /// The token of each call that has one.
+    tokens: Vec<String>,
     answers: VecDeque<Answer>,
 }
 
@@ -25,7 +27,11 @@ type Answer = (u16, String);
 
 impl Script {
     async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let played = Arc::new(Mutex::new(Played { calls: 0, answers: answers.into_iter().collect() }));
+        let played = Arc::new(Mutex::new(Played {
+            calls: 0,
+            tokens: Vec::new(),
+            answers: answers.into_iter().collect(),
+        }));
         let router = Router::new().fallback(Self::answer).with_state(played.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -33,9 +39,11 @@ impl Script {
         Self { table: Table::new(&sdk_config(&endpoint), "scripted"), played }
     }
 
-    async fn answer(State(played): State<Arc<Mutex<Played>>>) -> (StatusCode, String) {
+    async fn answer(State(played): State<Arc<Mutex<Played>>>, body: String) -> (StatusCode, String) {
+        let call: serde_json::Value = serde_json::from_str(&body).unwrap();
         let mut played = played.lock().unwrap();
         played.calls += 1;
+        played.tokens.extend(call["ClientRequestToken"].as_str().map(str::to_owned));
         let (status, body) = played.answers[0].clone();
         if played.answers.len() > 1 {
             played.answers.pop_front();
@@ -130,6 +138,19 @@ async fn a_transaction_tries_again_when_only_rivals_or_throttling_stood_in_its_w
     .await;
     script.commit().await.unwrap();
     assert_eq!(script.calls(), 4);
+}
+
+#[tokio::test]
+async fn a_transaction_keeps_its_token_until_it_is_known_that_nothing_was_written() {
+    // The SDK itself makes three tries, all of which may have met the first one, still under way.
+    let unknown = || failure(400, "TransactionInProgressException");
+    let nothing_written = cancelled(["TransactionConflict", "None"]);
+    let script = Script::start([unknown(), unknown(), unknown(), nothing_written, done()]).await;
+    script.commit().await.unwrap();
+    let tokens = script.played.lock().unwrap().tokens.clone();
+    assert_eq!(tokens.len(), 5);
+    assert!(tokens[..4].iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    assert_ne!(tokens[4], tokens[0]);
 }
 
 #[tokio::test]

@@ -61,21 +61,6 @@ async fn a_cancelled_transaction_changes_nothing_and_gives_each_operations_reaso
 }
 
 #[tokio::test]
-async fn a_commit_repeated_under_its_token_happens_once() {
-    let table = orders();
-    table.create("order_id", &row("1")).await.unwrap();
-    for _ in 0..3 {
-        Transaction::new(&table)
-            .update(table.update(key("1")).add("stock", 1))
-            .token("a-token")
-            .commit()
-            .await
-            .unwrap();
-    }
-    assert_eq!(read(&table, "1").await.unwrap().stock, 6);
-}
-
-#[tokio::test]
 async fn a_row_that_cannot_be_written_is_told_before_anything_is_sent() {
     let table = orders();
     let error = Transaction::new(&table)
