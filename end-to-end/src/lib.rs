@@ -1,12 +1,14 @@
 //! The shop as a whole: what no single service can show.
 //!
 //! - [`openapi`]: the API of all services in one document.
-//! - `tests/openapi.rs`: the committed document is the one that the code generates.
+//! - `tests/openapi.rs`: the committed documents are those that the code generates.
 //! - `tests/template.rs`: what the template promises about permissions and queues.
 //! - `tests/shop`: all services in one process, events carried between them by the subscriptions of the template, in
 //!   any order and any number of times. Needs nothing but Rust.
 //! - `tests/local_cloud`: the deployed stack on the local cloud. `cargo xtask test` runs them; on their own they are
 //!   ignored.
+
+use std::path::{Path, PathBuf};
 
 use order_service::OrderService;
 use product_service::ProductService;
@@ -23,7 +25,15 @@ pub fn openapi() -> OpenApi {
     document
 }
 
-/// The same as the text that is committed as `docs/openapi.json`.
-pub fn openapi_json() -> Result<String, serde_json::Error> {
-    Ok(openapi().to_pretty_json()? + "\n")
+/// Every OpenAPI document that is committed: the path of its file, and its text. Services serve their own.
+pub fn openapi_documents() -> Result<Vec<(PathBuf, String)>, serde_json::Error> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let documents = [
+        ("docs/openapi.json", openapi()),
+        ("functions/user-service/openapi.json", lambda_dispatch::openapi::<UserService>()),
+        ("functions/product-service/openapi.json", lambda_dispatch::openapi::<ProductService>()),
+        ("functions/order-service/openapi.json", lambda_dispatch::openapi::<OrderService>()),
+    ];
+    let text = |(path, document): (&str, OpenApi)| Ok((root.join(path), document.to_pretty_json()? + "\n"));
+    documents.into_iter().map(text).collect()
 }

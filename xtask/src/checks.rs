@@ -146,7 +146,7 @@ fn docs() -> Result<Outcome> {
     Ok(passed())
 }
 
-/// Unit tests, repositories on their emulator, events through the door, freshness of docs/openapi.json.
+/// Unit tests, repositories on their emulator, events through the door, freshness of the openapi.json files.
 fn tests() -> Result<Outcome> {
     cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], "tests")?;
     counted("tests")

@@ -19,7 +19,7 @@ mod checks;
 mod demo;
 /// `logs`: what the functions wrote.
 mod logs;
-/// `openapi`: the committed API description, out of the code.
+/// `openapi`: the committed API descriptions, out of the code.
 mod openapi;
 /// `up`: the whole shop on this machine.
 mod up;
@@ -69,7 +69,7 @@ enum Task {
     },
     /// Check everything: format, lints, tests, template, dependencies, end to end
     Test(checks::Selection),
-    /// Write docs/openapi.json out of the code
+    /// Write the openapi.json of each service and of docs/ out of the code
     Openapi,
 }
 

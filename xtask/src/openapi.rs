@@ -1,20 +1,15 @@
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::{
-    processes::{command, output},
+    processes::{command, execute},
     progress::step,
 };
 
-const DOCUMENT: &str = "docs/openapi.json";
-
-/// Writes the merged description of all services' APIs.
+/// Writes the descriptions of the services' APIs, each beside its service and all of them together in `docs/`.
 pub(crate) fn run() -> Result<()> {
-    step("write docs/openapi.json", || {
-        let mut print = command("cargo");
-        print.args(["run", "--quiet", "--locked", "--package", "end-to-end", "--bin", "openapi"]);
-        let document = output(&mut print, "openapi")?;
-        fs::write(DOCUMENT, document).with_context(|| format!("can't write {DOCUMENT}"))
+    step("write openapi.json of the services and of docs", || {
+        let mut write = command("cargo");
+        write.args(["run", "--quiet", "--locked", "--package", "end-to-end", "--bin", "openapi"]);
+        execute(&mut write, "openapi")
     })
 }

@@ -1,8 +1,8 @@
-//! Prints the OpenAPI document of the shop.
-
-use std::io::Write;
+//! Writes the OpenAPI documents: of each service beside its code, and of the whole shop in `docs/`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    std::io::stdout().write_all(end_to_end::openapi_json()?.as_bytes())?;
+    for (path, document) in end_to_end::openapi_documents()? {
+        std::fs::write(path, document)?;
+    }
     Ok(())
 }

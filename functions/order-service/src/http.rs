@@ -11,7 +11,6 @@ use axum::{
 use dynamodb_store::StoreError;
 use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts};
 use problem_details::{IfMatch, InvalidValue, Json, PathId, Problem, Query};
-use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use self::bodies::{ListOrders, OrderBody, OrderList, PlaceOrder};
@@ -25,14 +24,8 @@ use crate::{
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The routes of orders.
-pub(crate) fn routes() -> OpenApiRouter<OrderService> {
-    OpenApiRouter::new()
-        .routes(routes!(place, list))
-        .routes(routes!(read))
-        .routes(routes!(cancel))
-        .routes(routes!(ship))
-        .routes(routes!(deliver))
+lambda_dispatch::routes! {
+    OrderService: place, list, read, cancel, ship, deliver
 }
 
 /// Place an order

@@ -16,11 +16,11 @@ mod repository;
 
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
-use axum::extract::FromRef;
+use axum::{Router, extract::FromRef};
 use dynamodb_store::{CursorSealer, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::OpenApi;
 
 use crate::{app::Orders, repository::Repository};
 
@@ -60,9 +60,14 @@ impl OrderService {
 impl Service for OrderService {
     const NAME: &'static str = "order-service";
     const COLLECTION: &'static str = "orders";
+    const OPENAPI: &'static str = include_str!("../openapi.json");
 
-    fn routes() -> OpenApiRouter<Self> {
+    fn routes() -> Router<Self> {
         http::routes()
+    }
+
+    fn documentation() -> OpenApi {
+        http::documentation()
     }
 
     /// The secret can be read, and the table answers.

@@ -18,7 +18,6 @@ use problem_details::{
 };
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::bodies::{NewProductBody, PatchBody, ProductBody, ProductList, ReplacementBody, StockBody};
 use crate::{
@@ -27,11 +26,8 @@ use crate::{
     repository::ProductError,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<ProductService> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(read, replace, patch, remove))
-        .routes(routes!(change_stock))
+lambda_dispatch::routes! {
+    ProductService: list, create, read, replace, patch, remove, change_stock
 }
 
 /// Products are the same for everybody and may be a few seconds old: caches take the load of popular ones.

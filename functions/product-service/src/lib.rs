@@ -17,11 +17,11 @@ mod repository;
 
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
-use axum::extract::FromRef;
+use axum::{Router, extract::FromRef};
 use dynamodb_store::Table;
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::OpenApi;
 
 use crate::repository::Repository;
 
@@ -56,9 +56,14 @@ impl ProductService {
 impl Service for ProductService {
     const NAME: &'static str = "product-service";
     const COLLECTION: &'static str = "products";
+    const OPENAPI: &'static str = include_str!("../openapi.json");
 
-    fn routes() -> OpenApiRouter<Self> {
+    fn routes() -> Router<Self> {
         http::routes()
+    }
+
+    fn documentation() -> OpenApi {
+        http::documentation()
     }
 
     /// The secret can be read, and the table answers.

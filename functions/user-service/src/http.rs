@@ -15,7 +15,6 @@ use http::{
     request::Parts,
 };
 use problem_details::{EntityTag, IfMatch, Json, PathId, Problem, Query};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::bodies::{
     Credentials, ListQuery, PasswordChange, ProfileChange, Registration, RoleChange, TokenAnswer, UserAnswer,
@@ -23,15 +22,8 @@ use self::bodies::{
 };
 use crate::{UserService, app::AccountError, domain::Change};
 
-/// The routes of users.
-pub(crate) fn routes() -> OpenApiRouter<UserService> {
-    OpenApiRouter::new()
-        .routes(routes!(register, list_users))
-        .routes(routes!(log_in))
-        .routes(routes!(own_account, change_own_account, delete_own_account))
-        .routes(routes!(change_own_password))
-        .routes(routes!(read_user))
-        .routes(routes!(change_role))
+lambda_dispatch::routes! {
+    UserService: register, list_users, log_in, own_account, change_own_account, delete_own_account, change_own_password, read_user, change_role
 }
 
 /// Register as a customer

@@ -18,11 +18,11 @@ mod repository;
 
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
-use axum::extract::FromRef;
+use axum::{Router, extract::FromRef};
 use dynamodb_store::{CursorSealer, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, DEFAULT_TTL, SecretCache, required};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::OpenApi;
 
 use crate::{app::Accounts, repository::Users};
 
@@ -63,9 +63,14 @@ impl UserService {
 impl Service for UserService {
     const NAME: &'static str = "user-service";
     const COLLECTION: &'static str = "users";
+    const OPENAPI: &'static str = include_str!("../openapi.json");
 
-    fn routes() -> OpenApiRouter<Self> {
+    fn routes() -> Router<Self> {
         http::routes()
+    }
+
+    fn documentation() -> OpenApi {
+        http::documentation()
     }
 
     /// The secret can be read, and the table answers.

@@ -6,26 +6,27 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
 };
 use lambda_http::{
-    Adapter, LambdaEvent, aws_lambda_events::apigw::ApiGatewayProxyRequest, request::LambdaRequest,
-    service_fn,
+    Body as EventBody,
+    aws_lambda_events::{
+        alb::AlbTargetGroupResponse,
+        apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpResponse},
+    },
+    request::LambdaRequest,
 };
 use lambda_runtime::Context;
 use problem_details::Problem;
-use serde_json::{
-    json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::value::{RawValue, to_raw_value};
 use telemetry::Trace;
-use tower::{Service as _, ServiceExt};
+use tower::ServiceExt;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -45,33 +46,22 @@ impl<S: Service> Dispatcher<S> {
         event: &RawValue,
         context: Context,
     ) -> Result<Box<RawValue>, HandlerError> {
-        let Ok(request) = read(source, event) else {
-            return unreadable(&context.request_id);
+        let response = match read(source, event) {
+            Ok(request) => self.respond(request, &context).await,
+            Err(Unreadable) => unreadable(&context.request_id),
         };
-        let context = &context;
-        // The adapter panics on an address that is none, and a client can send one.
-        let call = catch_unwind(AssertUnwindSafe(|| {
-            let respond =
-                |request| async move { Ok::<_, HandlerError>(self.respond(request, context).await) };
-            Adapter::from(service_fn(respond)).call(LambdaEvent::new(request, context.clone()))
-        }));
-        match call {
-            Ok(answer) => Ok(to_raw_value(&answer.await?)?),
-            Err(_) => unreadable(&context.request_id),
-        }
+        answer(source, response).await
     }
 
     /// Runs the routes and completes their answer; every failure of a request is logged here, once.
     async fn respond(&self, request: lambda_http::Request, context: &Context) -> Response {
         let started = Instant::now();
-        let (parts, body) = request.into_parts();
-        let request = Request::from_parts(parts, body);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let mut response = if request.body().len() > BODY_LIMIT {
             Problem::too_large(BODY_LIMIT).into_response()
         } else {
             let trace = trace_of(&request, context);
-            self.route(request.map(|body| Body::from(body.to_vec())), trace, time_left(context)).await
+            self.route(request.map(body_of), trace, time_left(context)).await
         };
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or("-", MatchedPath::as_str);
@@ -118,32 +108,91 @@ impl<S: Service> Dispatcher<S> {
     }
 }
 
+/// The event can't be read as an HTTP request.
+struct Unreadable;
+
 /// Reads the event as what its source sends.
-fn read(source: HttpSource, event: &RawValue) -> serde_json::Result<LambdaRequest> {
+fn read(source: HttpSource, event: &RawValue) -> Result<lambda_http::Request, Unreadable> {
     let event = event.get();
-    Ok(match source {
-        HttpSource::ApiGatewayV2 => LambdaRequest::ApiGatewayV2(serde_json::from_str(event)?),
-        HttpSource::ApiGatewayV1 => {
-            let mut request: ApiGatewayProxyRequest = serde_json::from_str(event)?;
-            // The adapter would put the stage in front of the path; routes know nothing of stages.
+    let request = match source {
+        HttpSource::ApiGatewayV2 => serde_json::from_str(event).map(LambdaRequest::ApiGatewayV2),
+        HttpSource::ApiGatewayV1 => serde_json::from_str(event).map(|mut request: ApiGatewayProxyRequest| {
+            // The conversion would put the stage in front of the path; routes know nothing of stages.
             request.request_context.stage = None;
             LambdaRequest::ApiGatewayV1(request)
-        }
-        HttpSource::LoadBalancer => LambdaRequest::Alb(serde_json::from_str(event)?),
-    })
+        }),
+        HttpSource::LoadBalancer => serde_json::from_str(event).map(LambdaRequest::Alb),
+    };
+    let request = request.map_err(|_| Unreadable)?;
+    // The conversion panics on an address that is none, and a client can send one.
+    catch_unwind(AssertUnwindSafe(|| request.into())).map_err(|_| Unreadable)
+}
+
+/// The body of a request, without a copy.
+fn body_of(body: EventBody) -> Body {
+    match body {
+        EventBody::Text(text) => text.into(),
+        EventBody::Binary(bytes) => bytes.into(),
+        _ => Body::empty(),
+    }
 }
 
 /// The answer to a request that is not HTTP: front doors pass on header values and addresses that can't be
-/// represented. This form of an answer is understood by all of them.
-fn unreadable(request_id: &str) -> Result<Box<RawValue>, HandlerError> {
+/// represented.
+fn unreadable(request_id: &str) -> Response {
     info!(status = 400, "request refused: not readable as HTTP");
     let problem = Problem::malformed("A header or the address of the request is not valid HTTP.");
-    Ok(to_raw_value(&json!({
-        "statusCode": problem.status().as_u16(),
-        "headers": { "content-type": "application/problem+json", "x-request-id": request_id },
-        "isBase64Encoded": false,
-        "body": problem.to_json(request_id, None),
-    }))?)
+    complete(problem.render(request_id, None), request_id)
+}
+
+/// The response in the shape that its front door reads.
+async fn answer(source: HttpSource, response: Response) -> Result<Box<RawValue>, HandlerError> {
+    let (parts, body) = response.into_parts();
+    // What the routes made is in memory already; only requests are of a size that others choose.
+    let body = match String::from_utf8(to_bytes(body, usize::MAX).await?.into()) {
+        Ok(text) if text.is_empty() => None,
+        Ok(text) => Some(EventBody::Text(text)),
+        Err(binary) => Some(EventBody::Binary(binary.into_bytes())),
+    };
+    let is_base64_encoded = matches!(body, Some(EventBody::Binary(_)));
+    let status_code = i64::from(parts.status.as_u16());
+    let mut headers = parts.headers;
+    let answer = match source {
+        HttpSource::ApiGatewayV2 => {
+            let mut answer = ApiGatewayV2httpResponse::default();
+            answer.cookies = take_cookies(&mut headers);
+            answer.headers = headers;
+            (answer.status_code, answer.body, answer.is_base64_encoded) =
+                (status_code, body, is_base64_encoded);
+            to_raw_value(&answer)
+        }
+        HttpSource::ApiGatewayV1 => {
+            let mut answer = ApiGatewayProxyResponse::default();
+            // A header that stood in both maps would be sent twice.
+            answer.multi_value_headers = headers;
+            (answer.status_code, answer.body, answer.is_base64_encoded) =
+                (status_code, body, is_base64_encoded);
+            to_raw_value(&answer)
+        }
+        HttpSource::LoadBalancer => {
+            let mut answer = AlbTargetGroupResponse::default();
+            answer.status_description = Some(parts.status.to_string());
+            // The target group's settings say which of them it reads.
+            (answer.multi_value_headers, answer.headers) = (headers.clone(), headers);
+            (answer.status_code, answer.body, answer.is_base64_encoded) =
+                (status_code, body, is_base64_encoded);
+            to_raw_value(&answer)
+        }
+    };
+    Ok(answer?)
+}
+
+/// Cookies have a member of their own in API Gateway's format 2.0, where each header has one value.
+fn take_cookies(headers: &mut HeaderMap) -> Vec<String> {
+    let text = |cookie: &HeaderValue| cookie.to_str().ok().map(str::to_owned);
+    let cookies = headers.get_all(SET_COOKIE).iter().filter_map(text).collect();
+    headers.remove(SET_COOKIE);
+    cookies
 }
 
 /// The caller's trace, if it sent one, or X-Ray's trace of this invocation. The front door's `x-amzn-trace-id` names no

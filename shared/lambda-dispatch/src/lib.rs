@@ -4,8 +4,12 @@
 mod batch;
 /// The HTTP edge.
 mod http;
+/// The OpenAPI document of a service.
+mod openapi;
 /// The way out: topic, dead-letter queue, retry times.
 mod outbox;
+/// Routes and their documentation out of one list.
+mod routes;
 /// What a service has to be.
 mod service;
 /// Queue batches.
@@ -27,11 +31,21 @@ use tracing::{Instrument, error, error_span};
 
 pub use crate::{
     http::BODY_LIMIT,
+    openapi::openapi,
     outbox::Outbox,
     service::{Change, Content, Fact, HandlerError, Message, Row, Service},
-    standard_routes::openapi,
     trigger::{HttpSource, Trigger, UnknownEvent},
 };
+
+/// What the code that [`routes!`] makes refers to.
+#[doc(hidden)]
+pub mod __private {
+    pub use axum::Router;
+    pub use pastey::paste;
+    pub use utoipa;
+
+    pub use crate::routes::route;
+}
 
 /// Starts a function: telemetry, AWS configuration, the service as `connect` makes it, and the Lambda runtime.
 ///

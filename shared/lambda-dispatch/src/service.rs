@@ -1,9 +1,10 @@
 use std::future::Future;
 
 use aws_lambda_events::{dynamodb::EventRecord, s3::S3Event};
+use axum::Router;
 use domain_events::{Event, Payload, Timestamp};
 use serde::de::DeserializeOwned;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::OpenApi;
 
 /// Any error that fails one record or one probe; logged with its causes where that is decided.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
@@ -19,8 +20,15 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Name of its collection: all its paths begin with `/api/<collection>`.
     const COLLECTION: &'static str;
 
-    /// Its routes with their documentation; health and OpenAPI routes are added by the dispatcher.
-    fn routes() -> OpenApiRouter<Self>;
+    /// Its OpenAPI document as text: what [`openapi`](crate::openapi) generates, committed beside the code, so that
+    /// a function has nothing to build in order to serve it.
+    const OPENAPI: &'static str;
+
+    /// Its routes; health and OpenAPI routes are added by the dispatcher.
+    fn routes() -> Router<Self>;
+
+    /// What its routes are for. [`routes!`](crate::routes!) makes both out of one list.
+    fn documentation() -> OpenApi;
 
     /// Whether the service can do its work: what `/health/ready` asks.
     fn ready(&self) -> impl Future<Output = Result<(), HandlerError>> + Send;

@@ -1,7 +1,5 @@
 //! Routes that every service has: health and its own OpenAPI document.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Router,
     extract::State,
@@ -10,22 +8,15 @@ use axum::{
     routing::get,
 };
 use http::{HeaderValue, header::CONTENT_TYPE};
-use problem_details::{Json, Problem, ProblemBody};
+use problem_details::{Json, Problem};
 use serde::Serialize;
-use utoipa::{
-    OpenApi, ToSchema,
-    openapi::{
-        Content, ContentBuilder, Ref, RefOr, ResponseBuilder,
-        path::{HttpMethod, OperationBuilder, PathItem},
-        response::Response as ResponseDoc,
-    },
-};
+use utoipa::ToSchema;
 
 use crate::Service;
 
 /// Whether the service lives and can work.
 #[derive(Debug, Serialize, ToSchema)]
-struct Health {
+pub(crate) struct Health {
     /// `up`, as the load balancer's health check and people expect it.
     #[schema(example = "up")]
     status: &'static str,
@@ -34,34 +25,10 @@ struct Health {
     service: &'static str,
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    components(schemas(Health, ProblemBody<'static>)),
-    modifiers(&BearerToken)
-)]
-struct Shared;
-
-/// The ways in which callers say who they are.
-struct BearerToken;
-
-impl utoipa::Modify for BearerToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{
-            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme::ApiKey as Key,
-            SecurityScheme::Http,
-        };
-        let components = document.components.get_or_insert_default();
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        components.add_security_scheme("bearer", Http(bearer));
-        components.add_security_scheme("api_key", Key(ApiKey::Header(ApiKeyValue::new("x-api-key"))));
-    }
-}
-
 /// The service's router: its own routes and the standard ones.
 pub(crate) fn router<S: Service>(service: &S) -> Router {
     let collection = S::COLLECTION;
-    let (routes, _) = S::routes().split_for_parts();
-    routes
+    S::routes()
         .route("/health/live", get(live::<S>))
         .route("/health/ready", get(ready::<S>))
         .route(&format!("/api/{collection}/health/live"), get(live::<S>))
@@ -69,56 +36,6 @@ pub(crate) fn router<S: Service>(service: &S) -> Router {
         .route(&format!("/api/{collection}/openapi.json"), get(document::<S>))
         .layer(middleware::from_fn(keep_matched_path))
         .with_state(service.clone())
-}
-
-/// The OpenAPI 3.1 document of a service, generated from its routes.
-pub fn openapi<S: Service>() -> utoipa::openapi::OpenApi {
-    let mut document = S::routes().into_openapi();
-    document.merge(Shared::openapi());
-    document.info = utoipa::openapi::InfoBuilder::new()
-        .title(S::NAME)
-        .version(env!("CARGO_PKG_VERSION"))
-        .license(None)
-        .build();
-    let collection = S::COLLECTION;
-    let health = ContentBuilder::new().schema(Some(Ref::from_schema_name("Health"))).build();
-    for (path, tag, name, summary, content) in [
-        ("health/live", "health", "live", "Is the function running?", health.clone()),
-        ("health/ready", "health", "ready", "Can it do its work?", health),
-        ("openapi.json", "documentation", "openapi", "This document", ContentBuilder::new().build()),
-    ] {
-        let ok = ResponseBuilder::new().description("Success").content("application/json", content);
-        let operation = OperationBuilder::new()
-            .tag(tag)
-            .operation_id(Some(format!("{collection}_{name}")))
-            .summary(Some(summary))
-            .response("200", ok.build());
-        let item = PathItem::new(HttpMethod::Get, operation);
-        document.paths.paths.insert(format!("/api/{collection}/{path}"), item);
-    }
-    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
-            describe_errors(&mut operation.responses.responses, &problem);
-        }
-    }
-    document
-}
-
-/// Every error is a problem, those that a route documents and all others.
-fn describe_errors(responses: &mut BTreeMap<String, RefOr<ResponseDoc>>, problem: &Content) {
-    responses
-        .entry("default".to_owned())
-        .or_insert_with(|| ResponseBuilder::new().description("Any other error (RFC 9457)").build().into());
-    for (status, response) in responses {
-        if let RefOr::T(response) = response
-            && response.content.is_empty()
-            && !status.starts_with(['2', '3'])
-        {
-            response.content.insert("application/problem+json".to_owned(), problem.clone().into());
-        }
-    }
 }
 
 async fn live<S: Service>() -> Json<Health> {
@@ -130,9 +47,8 @@ async fn ready<S: Service>(State(service): State<S>) -> Result<Json<Health>, Pro
     Ok(live::<S>().await)
 }
 
-async fn document<S: Service>() -> Result<Response, Problem> {
-    let document = openapi::<S>().to_json().map_err(Problem::internal)?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response())
+async fn document<S: Service>() -> impl IntoResponse {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], S::OPENAPI)
 }
 
 /// Keeps the route's pattern with the answer, for the log: paths themselves hold ids.

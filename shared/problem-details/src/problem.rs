@@ -199,7 +199,7 @@ impl Problem {
     }
 
     /// The JSON of the final answer, complete with the request's id and path.
-    pub fn to_json(&self, request_id: &str, path: Option<&str>) -> String {
+    fn to_json(&self, request_id: &str, path: Option<&str>) -> String {
         let body = ProblemBody {
             kind: format!("{TYPE_PREFIX}{}", self.name),
             title: self.title,

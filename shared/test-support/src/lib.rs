@@ -18,6 +18,8 @@
 /// Raw Lambda events, and the answers to them.
 pub mod door;
 
+/// All that a function calls, counted.
+mod counting;
 /// The DynamoDB emulator and its tables.
 mod emulator;
 /// Client configuration and the runtime for servers of this crate.
@@ -31,6 +33,7 @@ mod template;
 /// A topic and queues that fail on demand.
 mod topic_stub;
 
+pub use counting::{Call, CountingEndpoint};
 pub use emulator::{Emulator, TestTable};
 pub use loopback::sdk_config;
 pub use runtime_api::RuntimeApi;

@@ -101,7 +101,11 @@ async fn health_is_answered_under_both_paths() {
 #[tokio::test]
 async fn the_openapi_document_describes_every_route() {
     let (_, door) = Probe::door();
-    let document = door.http(door::http_v2("GET", "/api/probes/openapi.json")).await.json();
+    let served = door.http(door::http_v2("GET", "/api/probes/openapi.json")).await;
+    assert_eq!(served.header("content-type"), Some("application/json"));
+    assert_eq!(served.body, <Probe as lambda_dispatch::Service>::OPENAPI);
+
+    let document = serde_json::to_value(lambda_dispatch::openapi::<Probe>()).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(document["paths"]["/api/probes"]["post"]["responses"]["default"].is_object());
     assert!(document["paths"]["/api/probes/health/ready"]["get"].is_object());

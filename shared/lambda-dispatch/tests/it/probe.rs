@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{extract::State, http::StatusCode};
+use axum::{Router, extract::State, http::StatusCode};
 use domain_events::{Event, Payload, Timestamp, payload};
 use lambda_dispatch::{Change, Content, Fact, HandlerError, Message, Service};
 use problem_details::Problem;
 use serde_json::{Value, json};
 use test_support::door::Door;
 use tokio::sync::{Barrier, Notify};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
 /// Obeys the subject of an event, the id of a row or the path of a request.
@@ -63,16 +63,21 @@ impl Probe {
     }
 }
 
+lambda_dispatch::routes! {
+    Probe: read, write, panic, forever, meet
+}
+
 impl Service for Probe {
     const NAME: &'static str = "probe-service";
     const COLLECTION: &'static str = "probes";
+    const OPENAPI: &'static str = r#"{"openapi":"3.1.0"}"#;
 
-    fn routes() -> OpenApiRouter<Self> {
-        OpenApiRouter::new()
-            .routes(routes!(read, write))
-            .routes(routes!(panic))
-            .routes(routes!(forever))
-            .routes(routes!(meet))
+    fn routes() -> Router<Self> {
+        routes()
+    }
+
+    fn documentation() -> OpenApi {
+        documentation()
     }
 
     async fn ready(&self) -> Result<(), HandlerError> {

@@ -1,0 +1,87 @@
+//! What was counted, and how it differs from the table.
+
+use std::collections::BTreeMap;
+
+use end_to_end::bill::{Log, Work};
+use test_support::Call;
+
+/// What one invocation did.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Measured {
+    /// The route, or the queue or stream with the event.
+    pub(crate) trigger: String,
+    /// Which case of it; empty for the usual one.
+    pub(crate) case: String,
+    pub(crate) calls: String,
+    pub(crate) reads: f64,
+    pub(crate) table_writes: f64,
+    pub(crate) index_writes: f64,
+    pub(crate) log_bytes: usize,
+}
+
+impl Measured {
+    pub(crate) fn new(trigger: &str, case: &str, calls: &[Call], log: &str) -> Self {
+        let sum = |units: fn(&Call) -> f64| calls.iter().map(units).sum();
+        Self {
+            trigger: trigger.to_owned(),
+            case: case.to_owned(),
+            calls: names(calls),
+            reads: sum(|call| call.reads),
+            table_writes: sum(|call| call.table_writes),
+            index_writes: sum(|call| call.index_writes),
+            log_bytes: log.len(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { trigger, case, calls, reads, table_writes, index_writes, .. } = self;
+        format!("work({trigger:?}, {case:?}, {calls:?}, {reads:?}, {table_writes:?}, {index_writes:?}),")
+    }
+}
+
+/// The operations, as in `2 GetItem, PutItem`.
+pub(crate) fn names(calls: &[Call]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for call in calls {
+        *counts.entry(&call.operation).or_default() += 1;
+    }
+    let name = |(name, count)| if count == 1 { format!("{name}") } else { format!("{count} {name}") };
+    counts.into_iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// Panics unless the table says exactly what was counted; then says which lines the table has to have instead.
+pub(crate) fn compare(measured: &[Measured], table: &[Work]) {
+    let expected: Vec<String> = table.iter().map(line).collect();
+    let found: Vec<String> = measured.iter().map(Measured::line).collect();
+    let without = |some: &[String], others: &[String]| -> String {
+        some.iter().filter(|line| !others.contains(line)).map(|line| format!("    {line}\n")).collect()
+    };
+    let (stale, new) = (without(&expected, &found), without(&found, &expected));
+    assert!(
+        stale.is_empty() && new.is_empty(),
+        "end-to-end/src/bill/calls.rs does not say what was counted.\nIt says:\n{stale}Counted:\n{new}"
+    );
+}
+
+fn line(work: &Work) -> String {
+    let Work { trigger, case, calls, reads, table_writes, index_writes } = work;
+    format!("work({trigger:?}, {case:?}, {calls:?}, {reads:?}, {table_writes:?}, {index_writes:?}),")
+}
+
+/// The bytes that each kind of invocation logs: close to what the bill is made of, whatever the digits of a duration.
+pub(crate) fn compare_logs(measured: &[Measured]) {
+    for kind in Log::ALL {
+        let of_kind: Vec<usize> = measured
+            .iter()
+            .filter(|measured| Log::of(&measured.trigger) == kind)
+            .map(|measured| measured.log_bytes)
+            .collect();
+        let mean = of_kind.iter().sum::<usize>() / of_kind.len().max(1);
+        assert!(
+            mean.abs_diff(kind.bytes()) * 10 <= kind.bytes(),
+            "{kind:?}: the functions log {mean} bytes per invocation, the bill is made for {}: change Log::bytes in \
+             end-to-end/src/bill/calls.rs",
+            kind.bytes()
+        );
+    }
+}

@@ -1,0 +1,210 @@
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use dynoxide::types::{Item, item_size, write_capacity_units};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::{
+    Emulator, TopicStub,
+    loopback::{listen, runtime},
+};
+
+/// One address for all that a function calls, which counts the calls: DynamoDB goes on to the [`Emulator`], topics and
+/// queues to a [`TopicStub`], and Secrets Manager is answered here.
+///
+/// DynamoDB's request units are what the emulator says that a call consumed: it follows the rules of AWS for item
+/// sizes, consistency, transactions and indexes. A write whose condition failed is charged as DynamoDB charges it, by
+/// the row that stood in the way.
+pub struct CountingEndpoint {
+    endpoint: String,
+    state: Arc<Counter>,
+    server: JoinHandle<()>,
+}
+
+/// A call that was made through a [`CountingEndpoint`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Call {
+    /// The operation, as in `GetItem`.
+    pub operation: String,
+    /// Read request units.
+    pub reads: f64,
+    /// Write request units of the table.
+    pub table_writes: f64,
+    /// Write request units of the table's indexes.
+    pub index_writes: f64,
+}
+
+struct Counter {
+    store: String,
+    topic: TopicStub,
+    secret: String,
+    client: ureq::Agent,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl CountingEndpoint {
+    /// Starts on a free loopback port and stops when dropped. Every secret that is asked for has this text, in a version
+    /// `v1` that no other came before.
+    pub fn start(secret: impl Into<String>) -> Self {
+        let store = Emulator::sdk_config().endpoint_url().expect("the emulator's address").to_owned();
+        // What a service refuses is passed on to the function, not an error of this one.
+        let client = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let state = Arc::new(Counter {
+            store,
+            topic: TopicStub::start(),
+            secret: secret.into(),
+            client,
+            calls: Mutex::default(),
+        });
+        let (listener, endpoint) = listen();
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let server = runtime().spawn(async move {
+            // An accept loop on loopback ends with the task only.
+            axum::serve(listener, router).await.expect("the endpoint serves");
+        });
+        Self { endpoint, state, server }
+    }
+
+    /// What `AWS_ENDPOINT_URL` has to say.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What topics and queues took.
+    pub fn topic(&self) -> &TopicStub {
+        &self.state.topic
+    }
+
+    /// The calls since this was asked last, in the order of their answers.
+    pub fn take(&self) -> Vec<Call> {
+        mem::take(&mut self.state.calls())
+    }
+}
+
+impl Drop for CountingEndpoint {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Counter {
+    fn calls(&self) -> MutexGuard<'_, Vec<Call>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, call: Call) {
+        self.calls().push(call);
+    }
+
+    /// Sends a request on as it came, but for the body.
+    fn forward(
+        &self,
+        to: &str,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), ureq::Error> {
+        let mut request = self.client.post(format!("{to}{uri}"));
+        // Length and encoding are the client's own business: the body may have become another.
+        let own = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::ACCEPT_ENCODING];
+        for (name, value) in headers.iter().filter(|(name, _)| !own.contains(name)) {
+            request = request.header(name, value);
+        }
+        let mut answer = request.send(body)?;
+        let body = answer.body_mut().read_to_vec()?;
+        let mut headers = mem::take(answer.headers_mut());
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::TRANSFER_ENCODING);
+        Ok((answer.status(), headers, body))
+    }
+
+    fn answer(&self, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Response, ureq::Error> {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        match target.and_then(|target| target.split_once('.')) {
+            Some(("secretsmanager", operation)) => {
+                self.count(Call { operation: operation.to_owned(), ..Call::default() });
+                Ok(self.secret(body))
+            }
+            Some((service, operation)) if service.starts_with("DynamoDB") => {
+                let mut request: Value = serde_json::from_slice(body).unwrap_or_default();
+                request["ReturnConsumedCapacity"] = "INDEXES".into();
+                let (status, headers, body) =
+                    self.forward(&self.store, uri, headers, request.to_string().as_bytes())?;
+                self.count(Call::of_store(operation, &serde_json::from_slice(&body).unwrap_or_default()));
+                Ok((status, headers, body).into_response())
+            }
+            queue => {
+                let operation = match queue {
+                    Some((_, operation)) => operation.to_owned(),
+                    None => form_urlencoded::parse(body)
+                        .find_map(|(name, value)| (name == "Action").then(|| value.into_owned()))
+                        .unwrap_or_default(),
+                };
+                self.count(Call { operation, ..Call::default() });
+                Ok(self.forward(self.topic.endpoint(), uri, headers, body)?.into_response())
+            }
+        }
+    }
+
+    fn secret(&self, body: &[u8]) -> Response {
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let content_type = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
+        if request["VersionStage"] == "AWSPREVIOUS" {
+            let error =
+                json!({ "__type": "ResourceNotFoundException", "Message": "there is no version before" });
+            return (StatusCode::BAD_REQUEST, content_type, error.to_string()).into_response();
+        }
+        let answer = json!({
+            "ARN": request["SecretId"], "Name": request["SecretId"], "VersionId": "v1", "SecretString": self.secret,
+        });
+        (content_type, answer.to_string()).into_response()
+    }
+}
+
+impl Call {
+    fn of_store(operation: &str, answer: &Value) -> Self {
+        let mut call = Self { operation: operation.to_owned(), ..Self::default() };
+        let reads = ["GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"].contains(&operation);
+        for consumed in one_or_many(&answer["ConsumedCapacity"]) {
+            let units = |part: &Value| part["CapacityUnits"].as_f64().unwrap_or_default();
+            if reads {
+                call.reads += units(consumed);
+            } else {
+                call.table_writes += units(&consumed["Table"]);
+                call.index_writes += units(consumed) - units(&consumed["Table"]);
+            }
+        }
+        if answer["__type"].as_str().is_some_and(|error| error.ends_with("ConditionalCheckFailedException")) {
+            let row: Item = serde_json::from_value(answer["Item"].clone()).unwrap_or_default();
+            call.table_writes += write_capacity_units(item_size(&row));
+        }
+        call
+    }
+}
+
+fn one_or_many(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values.iter().collect(),
+        value => vec![value],
+    }
+}
+
+async fn answer(State(state): State<Arc<Counter>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let answered = runtime().spawn_blocking(move || state.answer(&uri, &headers, &body)).await;
+    match answered {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
