@@ -1,4 +1,4 @@
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use aws_credential_types::{
     Credentials,
@@ -25,8 +25,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 const ATTEMPTS: u32 = 3;
 
-/// Where Linux distributions keep all trusted roots in one file; the first is Amazon Linux.
-const ROOT_FILES: [&str; 2] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt"];
+/// The roots under which AWS has its certificates. Reading the 140 and more that a system trusts takes longer than
+/// all the rest of a start.
+const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 
 /// Looks up an environment variable.
 type Variables = fn(&str) -> Option<String>;
@@ -101,14 +102,14 @@ fn http_client(roots: TrustStore) -> SharedHttpClient {
     http_client_fn(move |_settings, _components| connector.clone())
 }
 
-/// Exactly one file with the trusted roots: to scan a directory of certificates takes longer than all the rest
-/// of a start.
+/// Amazon's roots, or those in the file that `SSL_CERT_FILE` names: for a proxy that looks into TLS, an endpoint of
+/// one's own, or a region whose endpoints have certificates of others.
 fn trust_roots(variable: Variables) -> Result<TrustStore, ConfigError> {
-    let path = variable("SSL_CERT_FILE")
-        .or_else(|| ROOT_FILES.into_iter().find(|path| Path::new(path).exists()).map(str::to_owned))
-        .ok_or_else(|| ConfigError::new("no file with trusted roots found: set SSL_CERT_FILE"))?;
+    let Some(path) = variable("SSL_CERT_FILE") else {
+        return Ok(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS));
+    };
     let pem = std::fs::read_to_string(&path).map_err(|error| {
-        ConfigError::new(format!("can't read trusted roots from {path}")).caused_by(error)
+        ConfigError::new(format!("can't read trusted roots from {path} (SSL_CERT_FILE)")).caused_by(error)
     })?;
     if !pem.contains("-----BEGIN CERTIFICATE-----") {
         return Err(ConfigError::new(format!("there is no certificate in {path} (SSL_CERT_FILE)")));
@@ -147,8 +148,8 @@ impl ProvideCredentials for EnvironmentCredentials {
 mod tests {
     use super::*;
 
-    const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/amazon-root-ca-3.pem");
-    const NO_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    const ROOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/amazon-roots.pem");
+    const NO_ROOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
     fn local(name: &str) -> Option<String> {
         let value = match name {
@@ -166,9 +167,13 @@ mod tests {
         match name {
             "AWS_ENDPOINT_URL" => None,
             "AWS_SESSION_TOKEN" => Some("token".to_owned()),
-            "SSL_CERT_FILE" => Some(ROOT.to_owned()),
+            "SSL_CERT_FILE" => None,
             _ => local(name),
         }
+    }
+
+    fn with_roots(name: &str, file: &str) -> Option<String> {
+        if name == "SSL_CERT_FILE" { Some(file.to_owned()) } else { on_lambda(name) }
     }
 
     fn error(variables: Variables) -> String {
@@ -183,13 +188,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn on_lambda_the_roots_come_from_one_file_and_the_credentials_from_the_environment() {
+    async fn on_lambda_the_roots_are_amazons_and_the_credentials_come_from_the_environment() {
         let config = from_variables(on_lambda).unwrap();
         assert_eq!(config.endpoint_url(), None);
         let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
         assert_eq!(credentials.access_key_id(), "key");
         assert_eq!(credentials.secret_access_key(), "secret");
         assert_eq!(credentials.session_token(), Some("token"));
+    }
+
+    #[test]
+    fn other_roots_come_from_a_file() {
+        assert!(from_variables(|name| with_roots(name, ROOTS)).is_ok());
     }
 
     #[test]
@@ -227,7 +237,7 @@ mod tests {
             r#"environment variable AWS_ENDPOINT_URL must begin with http:// or https://, found "//localhost:4566""#
         );
         let unreadable: Variables = |name| local(name).map(|v| v.replace("http:", "https:"));
-        assert_eq!(error(unreadable), "can't read trusted roots from /no/such/file");
-        assert!(error(|name| on_lambda(name).map(|v| v.replace(ROOT, NO_ROOT))).contains("no certificate"));
+        assert_eq!(error(unreadable), "can't read trusted roots from /no/such/file (SSL_CERT_FILE)");
+        assert!(error(|name| with_roots(name, NO_ROOTS)).contains("no certificate"));
     }
 }
