@@ -35,6 +35,9 @@ pub struct UnknownEvent {
     event_source: Option<String>,
 }
 
+/// How the events of HTTP APIs begin, so that most requests need not be read twice.
+const API_GATEWAY_V2: &str = r#"{"version":"2.0","routeKey":"#;
+
 /// The few members that tell the kinds of events apart; all else is skipped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +63,9 @@ struct RequestContextMarks {
 impl Trigger {
     /// Decides by the marks that each source puts into its events, without trying to read them as anything.
     pub fn of(event: &RawValue) -> Result<Self, UnknownEvent> {
+        if event.get().starts_with(API_GATEWAY_V2) {
+            return Ok(Self::Http(HttpSource::ApiGatewayV2));
+        }
         let Ok(marks) = serde_json::from_str::<Marks>(event.get()) else {
             return Err(UnknownEvent { event_source: None });
         };
@@ -94,6 +100,10 @@ mod tests {
             (r#"{"Records":[{"eventSource":"aws:dynamodb"}]}"#, Trigger::DynamoDbStream),
             (
                 r#"{"version":"2.0","requestContext":{"http":{"method":"GET"}}}"#,
+                Trigger::Http(HttpSource::ApiGatewayV2),
+            ),
+            (
+                r#"{"version":"2.0","routeKey":"$default","requestContext":{"http":{"method":"GET"}}}"#,
                 Trigger::Http(HttpSource::ApiGatewayV2),
             ),
             (r#"{"httpMethod":"GET","requestContext":{}}"#, Trigger::Http(HttpSource::ApiGatewayV1)),

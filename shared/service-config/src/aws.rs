@@ -12,6 +12,7 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion,
     http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn},
+    stalled_stream_protection::StalledStreamProtectionConfig,
 };
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
@@ -81,6 +82,8 @@ fn settings(
                 .operation_timeout(OPERATION_TIMEOUT)
                 .build(),
         )
+        // What is sent and received is small, and the time limits above hold for all of it.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .sleep_impl(TokioSleep::new())
         .time_source(SystemTimeSource::new())
 }

@@ -1,7 +1,7 @@
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -76,63 +76,102 @@ where
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
         {
-            fields.0.extend(added.0);
+            added.0.into_iter().for_each(|(name, value)| fields.put_json(name, value));
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        let metadata = event.metadata();
+        let mut line = Line::start(metadata.level().as_str(), metadata.target());
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        line.add(&fields);
+        for span in context.event_scope(event).into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<Fields>() {
-                line.0.extend(fields.0.clone());
+                line.add(fields);
             }
         }
-        event.record(&mut line);
-        // Last, so that no field of an event or span can pass for them.
-        line.put("timestamp", format!("{:.3}", Timestamp::now()));
-        line.put("level", event.metadata().level().as_str());
-        line.put("target", event.metadata().target());
-        (self.sink)(Value::Object(line.0).to_string());
+        (self.sink)(line.finish());
     }
 }
 
-/// The fields of a span or event as JSON.
+/// One JSON object under way. Of fields with the same name the first one stays, so that nothing can pass for the
+/// members at the start.
+struct Line {
+    json: String,
+    names: Vec<&'static str>,
+}
+
+impl Line {
+    fn start(level: &str, target: &str) -> Self {
+        let mut json = String::with_capacity(512);
+        write!(json, r#"{{"timestamp":"{:.3}","level":"{level}","target":"{target}""#, Timestamp::now())
+            .expect("a text takes any text");
+        Self { json, names: vec!["timestamp", "level", "target"] }
+    }
+
+    fn add(&mut self, fields: &Fields) {
+        for (name, value) in &fields.0 {
+            if !self.names.contains(name) {
+                self.names.push(name);
+                write!(self.json, r#","{name}":{value}"#).expect("a text takes any text");
+            }
+        }
+    }
+
+    fn finish(mut self) -> String {
+        self.json.push('}');
+        self.json
+    }
+}
+
+/// The fields of a span or event, with their values as JSON. Names and targets are identifiers of the source code,
+/// which have nothing to escape.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
-    fn put(&mut self, name: &str, value: impl Into<Value>) {
-        self.0.insert(name.to_owned(), value.into());
+    fn put(&mut self, field: &Field, value: impl Serialize) {
+        // Numbers and texts only: serialisation has nothing to fail on.
+        self.put_json(field.name(), serde_json::to_string(&value).unwrap_or_default());
+    }
+
+    /// A later value of a field replaces the one before.
+    fn put_json(&mut self, name: &'static str, json: String) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, value)) => *value = json,
+            None => self.0.push((name, json)),
+        }
     }
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), value);
+        self.put(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), value);
+        self.put(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), value);
+        self.put(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), value);
+        self.put(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value);
+        self.put(field, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field.name(), crate::chain(value).to_string());
+        self.put(field, crate::chain(value).to_string());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field.name(), format!("{value:?}"));
+        self.put(field, format!("{value:?}"));
     }
 }
 
@@ -140,7 +179,7 @@ impl Visit for Fields {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use serde_json::json;
+    use serde_json::{Value, json};
     use tracing::{debug, error, info, info_span, warn};
 
     use super::*;
