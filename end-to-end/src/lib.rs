@@ -8,6 +8,9 @@
 //! - `tests/local_cloud`: the deployed stack on the local cloud. `cargo xtask test` runs them; on their own they are
 //!   ignored.
 
+/// What the shop costs.
+pub mod bill;
+
 use std::path::{Path, PathBuf};
 
 use order_service::OrderService;

@@ -21,7 +21,8 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(crate) fn new(trigger: &str, case: &str, calls: &[Call], log: &str) -> Self {
-        let sum = |units: fn(&Call) -> f64| calls.iter().map(units).sum();
+        // An empty sum of floats is -0.
+        let sum = |units: fn(&Call) -> f64| calls.iter().map(units).fold(0.0, |sum, units| sum + units);
         Self {
             trigger: trigger.to_owned(),
             case: case.to_owned(),

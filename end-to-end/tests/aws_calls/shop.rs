@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use access_token::{AccessTokens, Role};
-use end_to_end::bill::is_store_call;
 use serde_json::{Value, json};
 use service_config::{ApiSecret, SecretCache, Version, Versions};
 use test_support::{
-    Call, CountingEndpoint, TestTable,
+    CountingEndpoint, TestTable,
     door::{self, HttpAnswer, HttpEvent, http_v2},
 };
 use uuid::Uuid;
@@ -113,7 +112,8 @@ impl Shop {
             let published = self.endpoint.topic().published().split_off(before);
             assert_eq!(self.endpoint.topic().sent(), [], "a record was set aside");
             if let Some(case) = case {
-                let mut types: Vec<_> = published.iter().filter_map(|event| event.event_type.clone()).collect();
+                let mut types: Vec<_> =
+                    published.iter().filter_map(|event| event.event_type.clone()).collect();
                 types.sort();
                 types.dedup();
                 let types = if types.is_empty() { "nothing".to_owned() } else { types.join(", ") };
@@ -135,11 +135,6 @@ impl Shop {
         if let Some(case) = case {
             self.record(collection, &format!("{queue}: {}", event_type(&bodies[0])), case);
         }
-    }
-
-    /// The calls to DynamoDB, and all others, since the last line of the ledger or the last preparation.
-    pub(crate) fn calls(&mut self) -> (Vec<Call>, Vec<Call>) {
-        self.endpoint.take().into_iter().partition(|call| is_store_call(&call.operation))
     }
 
     fn forget(&mut self, collection: &str) {

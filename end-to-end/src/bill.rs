@@ -1,0 +1,6 @@
+//! What the shop costs on AWS, computed from what it calls.
+
+/// The calls of each invocation.
+mod calls;
+
+pub use calls::*;

@@ -1,0 +1,181 @@
+//! What each invocation calls: counted, and checked by `tests/aws_calls`.
+
+/// What one invocation does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// The route; or the queue or stream, with the event.
+    pub trigger: &'static str,
+    /// Which case of it; empty for the usual one.
+    pub case: &'static str,
+    /// The operations in alphabetical order, as in `2 GetItem, PutItem`.
+    pub calls: &'static str,
+    /// Read request units.
+    pub reads: f64,
+    /// Write request units of the table.
+    pub table_writes: f64,
+    /// Write request units of the table's indexes.
+    pub index_writes: f64,
+}
+
+const fn work(
+    trigger: &'static str,
+    case: &'static str,
+    calls: &'static str,
+    reads: f64,
+    table_writes: f64,
+    index_writes: f64,
+) -> Work {
+    Work { trigger, case, calls, reads, table_writes, index_writes }
+}
+
+/// A new environment of a function, up to its first event.
+#[rustfmt::skip]
+pub const STARTS: &[Work] = &[
+    work("start of user-service", "", "GetItem, 2 GetSecretValue", 0.5, 0.0, 0.0),
+    work("start of product-service", "", "GetItem, 2 GetSecretValue", 0.5, 0.0, 0.0),
+    work("start of order-service", "", "GetItem, 2 GetSecretValue", 0.5, 0.0, 0.0),
+];
+
+/// Requests. Pages of products and orders have 20 rows, orders two lines and an address.
+#[rustfmt::skip]
+pub const ROUTES: &[Work] = &[
+    work("POST /api/users", "", "TransactWriteItems", 0.0, 4.0, 2.0),
+    work("POST /api/users/login", "", "2 GetItem", 2.0, 0.0, 0.0),
+    work("GET /api/users/me", "", "GetItem", 1.0, 0.0, 0.0),
+    work("PATCH /api/users/me", "", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
+    work("PATCH /api/users/me", "another address", "GetItem, TransactWriteItems", 1.0, 6.0, 3.0),
+    work("PUT /api/users/me/password", "", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
+    work("PUT /api/users/{id}/role", "", "2 GetItem, UpdateItem", 2.0, 1.0, 2.0),
+    work("PUT /api/users/{id}/role", "with the API key", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
+    work("GET /api/users/{id}", "", "2 GetItem", 2.0, 0.0, 0.0),
+    work("GET /api/users", "", "GetItem, 4 Query", 3.0, 0.0, 0.0),
+    work("GET /api/users", "by address", "GetItem, Query", 1.5, 0.0, 0.0),
+    work("DELETE /api/users/me", "", "GetItem, TransactWriteItems", 1.0, 4.0, 2.0),
+    work("GET /api/users/health/live", "", "", 0.0, 0.0, 0.0),
+    work("GET /api/users/health/ready", "", "GetItem", 0.5, 0.0, 0.0),
+    work("GET /api/users/openapi.json", "", "", 0.0, 0.0, 0.0),
+    work("POST /api/products", "", "PutItem", 0.0, 1.0, 2.0),
+    work("GET /api/products/{id}", "", "GetItem", 0.5, 0.0, 0.0),
+    work("GET /api/products/{id}", "unchanged", "GetItem", 0.5, 0.0, 0.0),
+    work("PUT /api/products/{id}", "", "UpdateItem", 0.0, 1.0, 2.0),
+    work("PATCH /api/products/{id}", "", "UpdateItem", 0.0, 1.0, 2.0),
+    work("POST /api/products/{id}/stock", "", "GetItem, TransactWriteItems", 1.0, 2.0, 2.0),
+    work("DELETE /api/products/{id}", "", "DeleteItem", 0.0, 1.0, 2.0),
+    work("GET /api/products", "", "4 Query", 6.0, 0.0, 0.0),
+    work("GET /api/products", "next page", "4 Query", 6.0, 0.0, 0.0),
+    work("GET /api/products", "of a category", "Query", 1.5, 0.0, 0.0),
+    work("GET /api/products/health/live", "", "", 0.0, 0.0, 0.0),
+    work("GET /api/products/health/ready", "", "GetItem", 0.5, 0.0, 0.0),
+    work("GET /api/products/openapi.json", "", "", 0.0, 0.0, 0.0),
+    work("POST /api/orders", "", "PutItem", 0.0, 1.0, 1.0),
+    work("POST /api/orders", "again", "PutItem", 0.0, 1.0, 0.0),
+    work("GET /api/orders/{order_id}", "", "GetItem", 1.0, 0.0, 0.0),
+    work("POST /api/orders/{order_id}/cancel", "", "UpdateItem", 0.0, 1.0, 1.0),
+    work("POST /api/orders/{order_id}/ship", "", "UpdateItem", 0.0, 1.0, 1.0),
+    work("POST /api/orders/{order_id}/deliver", "", "UpdateItem", 0.0, 1.0, 1.0),
+    work("GET /api/orders", "", "Query", 2.0, 0.0, 0.0),
+    work("GET /api/orders", "in a status", "Query", 2.0, 0.0, 0.0),
+    work("GET /api/orders/health/live", "", "", 0.0, 0.0, 0.0),
+    work("GET /api/orders/health/ready", "", "GetItem", 0.5, 0.0, 0.0),
+    work("GET /api/orders/openapi.json", "", "", 0.0, 0.0, 0.0),
+];
+
+/// A message of a queue, or a change in a stream.
+#[rustfmt::skip]
+pub const EVENTS: &[Work] = &[
+    work("stream of users: user_created", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of users: user_updated", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of users: user_deleted", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: product_created", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: product_updated", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: product_deleted", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: nothing", "of an order that was given up", "", 0.0, 0.0, 0.0),
+    work("stream of products: stock_reserved", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: stock_released", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: stock_rejected", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: order_placed", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: order_cancelled", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: order_shipped", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: order_delivered", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: order_confirmed", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: order_rejected", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of orders: nothing", "address removed", "", 0.0, 0.0, 0.0),
+    work("stock-requests: order_cancelled", "", "BatchGetItem, GetItem, TransactWriteItems", 4.0, 6.0, 4.0),
+    work("stock-requests: order_cancelled", "before its order", "GetItem, TransactWriteItems", 1.0, 2.0, 0.0),
+    work("stock-requests: order_placed", "", "BatchGetItem, TransactWriteItems", 3.0, 6.0, 4.0),
+    work("stock-requests: order_placed", "of an order that was given up", "BatchGetItem", 3.0, 0.0, 0.0),
+    work("stock-requests: order_placed", "again", "BatchGetItem", 3.0, 0.0, 0.0),
+    work("stock-requests: order_placed", "out of stock", "BatchGetItem, TransactWriteItems", 2.0, 2.0, 0.0),
+    work("stock-requests: order_rejected", "", "GetItem", 1.0, 0.0, 0.0),
+    work("order-processing: stock_reserved", "", "UpdateItem", 0.0, 1.0, 1.0),
+    work("order-processing: stock_reserved", "again", "UpdateItem", 0.0, 1.0, 0.0),
+    work("order-processing: stock_rejected", "", "UpdateItem", 0.0, 1.0, 1.0),
+    work("order-deadlines: order_placed", "", "BatchGetItem", 2.0, 0.0, 0.0),
+    work("order-deadlines: order_placed", "still pending", "BatchGetItem, UpdateItem", 2.0, 1.0, 1.0),
+    work("order-deadlines: order_placed", "of a deleted customer", "BatchGetItem, UpdateItem", 2.0, 1.0, 1.0),
+    work("user-events: user_created", "kept away by the filter", "", 0.0, 0.0, 0.0),
+    work("user-events: user_updated", "kept away by the filter", "", 0.0, 0.0, 0.0),
+    work("user-events: user_deleted", "with one order", "PutItem, Query, UpdateItem", 0.5, 2.0, 1.0),
+];
+
+/// The triggers of the invocations that an order of two lines leads to, from its request to its deadline.
+pub const SAGA: &[&str] = &[
+    "POST /api/orders",
+    "stream of orders: order_placed",
+    "stock-requests: order_placed",
+    "stream of products: stock_reserved",
+    "stream of products: product_updated",
+    "order-processing: stock_reserved",
+    "stream of orders: order_confirmed",
+    "order-deadlines: order_placed",
+];
+
+/// The line of a trigger's usual case.
+pub fn work_of(trigger: &str) -> &'static Work {
+    let mut table = ROUTES.iter().chain(EVENTS);
+    let found = table.find(|work| work.trigger == trigger && work.case.is_empty());
+    found.unwrap_or_else(|| panic!("{trigger} has no line in the table"))
+}
+
+/// Whether an operation is DynamoDB's.
+pub fn is_store_call(operation: &str) -> bool {
+    operation.ends_with("Item") || operation.ends_with("Items") || ["Query", "Scan"].contains(&operation)
+}
+
+/// The kinds of invocations, by what they log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// The first of an environment.
+    Start,
+    /// A request.
+    Request,
+    /// A batch of a queue.
+    Queue,
+    /// A batch of a stream.
+    Stream,
+}
+
+impl Log {
+    /// All kinds but the start, which hardly ever happens.
+    pub const ALL: [Self; 3] = [Self::Request, Self::Queue, Self::Stream];
+
+    /// The kind of a trigger.
+    pub fn of(trigger: &str) -> Self {
+        match trigger {
+            start if start.starts_with("start of ") => Self::Start,
+            stream if stream.starts_with("stream of ") => Self::Stream,
+            route if route.contains(" /") => Self::Request,
+            _ => Self::Queue,
+        }
+    }
+
+    /// Bytes that the function writes for one invocation that goes well.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Start => 0,
+            Self::Request => 270,
+            Self::Queue => 220,
+            Self::Stream => 220,
+        }
+    }
+}
