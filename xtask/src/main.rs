@@ -1,4 +1,4 @@
-//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`.
+//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`, `bench`.
 //!
 //! What the tasks install and write lives in `.local/`, which git ignores: the tools, the logs of every child
 //! process, and where the running local cloud is found.
@@ -13,6 +13,8 @@ use clap::Parser;
 
 use crate::processes::CommandFailed;
 
+/// `bench`: how fast the functions are.
+mod bench;
 /// `test`: everything that has to hold before a change is merged.
 mod checks;
 /// `demo`: the story of one order, told against the running shop.
@@ -71,6 +73,11 @@ enum Task {
     Test(checks::Selection),
     /// Write the openapi.json of each service and of docs/ out of the code
     Openapi,
+    /// Measure cold starts, warm calls, memory and package sizes of the services
+    ///
+    /// Builds the services, and references to compare them with, and starts them behind a stand-in for Lambda, with a
+    /// DynamoDB emulator behind them.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +88,7 @@ fn main() -> ExitCode {
         Task::Logs { service, follow } => logs::run(&service, follow),
         Task::Test(selection) => checks::run(&selection),
         Task::Openapi => openapi::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

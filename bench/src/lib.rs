@@ -1,0 +1,50 @@
+//! How fast the functions start and answer: real `bootstrap` files behind a stand-in for the Lambda Runtime API, and
+//! beside them references that are as lean, and as naive, as functions get.
+//!
+//! `cargo xtask bench` builds all of it and runs it. In front of the functions is [`runtime_api`], behind them the
+//! [`store`], a process of its own; [`targets`] says what they are called with, and [`measure`] in which order.
+
+/// One clock for all processes; processor time.
+pub mod clock;
+/// One started `bootstrap`.
+pub mod function;
+/// HTTP/1.1, as little as is needed.
+pub mod http1;
+/// The order of all measurements.
+pub mod measure;
+/// The size of a package.
+mod package;
+/// How far a phase is.
+mod progress;
+/// The table of results.
+pub mod report;
+/// The stand-in for the Lambda Runtime API.
+pub mod runtime_api;
+/// Percentiles.
+pub mod stats;
+/// The stand-in for AWS.
+pub mod store;
+/// Functions, calls, and the right answers.
+pub mod targets;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// On Ctrl-C, and on being asked to end, lets the next step fail, so that everything that was started is ended in
+/// order. A second time ends at once.
+pub fn stop_on_signals() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })
+    .context("can't handle Ctrl-C")
+}
+
+/// Whether this process was asked to end.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask bench` builds what this measures, and starts it.
+
+// A task's output is its purpose.
+#![allow(clippy::print_stdout)]
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use bench::{
+    measure::{Bench, Plan, THIS_BUILD},
+    report,
+    store::{self, Transport},
+    targets::{TARGETS, Target},
+};
+use clap::{Args, Parser};
+
+/// Measures the services and what they are compared with.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask bench")]
+enum Command {
+    /// Measure cold starts, warm calls, memory and package sizes
+    Run(Options),
+    /// The process that stands for AWS, and talks to the one that measures
+    #[command(hide = true)]
+    Store {
+        /// The file that defines the tables
+        template: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Options {
+    /// Few rounds: figures for a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Measure these targets alone: names, or beginnings of names
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Use these transports to the store alone
+    #[arg(long, value_delimiter = ',', value_enum, default_values = ["http", "https"])]
+    transport: Vec<Transport>,
+    /// Folder with the built services, as in <service>/bootstrap
+    #[arg(long, default_value = "target/lambda")]
+    services: PathBuf,
+    /// Another build of the services, measured in the same run; may be repeated
+    #[arg(long, value_name = "LABEL=FOLDER")]
+    compare: Vec<String>,
+    /// Folder with the built references
+    #[arg(long, default_value = "target/bench-references")]
+    references: PathBuf,
+    /// Fresh processes for each cold start
+    #[arg(long, value_name = "NUMBER")]
+    cold: Option<usize>,
+    /// Warm calls of each target; of those that take long, a part
+    #[arg(long, value_name = "NUMBER")]
+    warm: Option<usize>,
+    /// Roots that functions read at their start, besides the one that they need
+    #[arg(long, value_name = "FILE")]
+    more_roots: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Run(options) => bench::stop_on_signals().and_then(|()| run(options)),
+        Command::Store { template } => store::serve(&template),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if bench::interrupted() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<()> {
+    let root = std::env::current_dir()?;
+    let mut builds = vec![(THIS_BUILD.to_owned(), root.join(&options.services))];
+    for compared in &options.compare {
+        let (label, folder) = compared.split_once('=').context("--compare takes LABEL=FOLDER")?;
+        builds.push((label.to_owned(), root.join(folder)));
+    }
+    let plan = Plan {
+        builds,
+        references: root.join(&options.references),
+        targets: selected(&options.only)?,
+        transports: options.transport,
+        cold: options.cold.unwrap_or(if options.quick { 5 } else { 30 }),
+        warm: options.warm.unwrap_or(if options.quick { 300 } else { 2000 }),
+        slice: 100,
+        warm_up: 100,
+        more_roots: options.more_roots,
+        work: root.join("target/bench"),
+        root,
+    };
+    let rows = Bench::set_up(plan)?.run()?;
+    println!("{}", report::table(&rows));
+    Ok(())
+}
+
+/// The targets that are meant; all, if nothing is said.
+fn selected(only: &[String]) -> Result<Vec<&'static Target>> {
+    for name in only {
+        ensure!(
+            TARGETS.iter().any(|target| target.name.starts_with(name.as_str())),
+            "no target begins with {name}; there are {}",
+            TARGETS.map(|target| target.name).join(", ")
+        );
+    }
+    let is_meant =
+        |target: &&Target| only.is_empty() || only.iter().any(|name| target.name.starts_with(name.as_str()));
+    Ok(TARGETS.iter().filter(is_meant).collect())
+}

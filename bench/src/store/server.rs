@@ -1,0 +1,285 @@
+//! The process that stands for AWS: DynamoDB in memory, and fixed answers for everything else.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs,
+    io::{self, BufRead, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use dynoxide::{Database, DynoxideError};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use yaml_serde::Value as Yaml;
+
+use super::{API_KEY, Access, Command, JWT_SECRET, TABLES};
+use crate::{
+    clock::{Nanos, now},
+    http1::{Connection, Message},
+};
+
+/// How many first contacts are remembered: more than one function ever makes at its start.
+const CONTACTS: usize = 256;
+
+/// All that the connections share.
+struct Aws {
+    database: Database,
+    latency: AtomicU64,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    contacts: VecDeque<Nanos>,
+    calls: BTreeMap<String, u64>,
+}
+
+/// Serves until the input ends. The first line of output tells where, as JSON; after that each line of input is a
+/// command, and gets one line as its answer.
+pub fn serve(template: &Path) -> Result<()> {
+    let database = Database::memory()?;
+    let text = fs::read_to_string(template).with_context(|| format!("can't read {}", template.display()))?;
+    let yaml: Yaml = yaml_serde::from_str(&text).context("the template is no YAML")?;
+    for (table, resource) in TABLES {
+        let request = serde_json::from_value(definition(&yaml, table, resource)?)?;
+        database.create_table(request).with_context(|| format!("can't make the table {table}"))?;
+    }
+    let aws = Arc::new(Aws { database, latency: AtomicU64::default(), book: Mutex::default() });
+
+    let (tls, authority) = certificate()?;
+    let tls = Arc::new(tls);
+    let http = listen(&aws, Ok)?;
+    let https = listen(&aws, move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&tls)).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    })?;
+
+    let mut output = io::stdout().lock();
+    let access = Access { http, https, authority };
+    writeln!(output, "{}", serde_json::to_string(&access)?)?;
+    output.flush()?;
+    for line in io::stdin().lock().lines() {
+        let answer = aws.obey(serde_json::from_str(&line?)?);
+        writeln!(output, "{answer}")?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+/// The `CreateTable` request of a table of the template. CloudFormation names its parts as DynamoDB does. There is no
+/// stream: nobody would read it.
+fn definition(template: &Yaml, name: &str, resource: &str) -> Result<Value> {
+    let table = &template["Resources"][resource];
+    ensure!(table["Type"] == "AWS::DynamoDB::Table", "the template has no table {resource}");
+    let part = |part: &str| serde_json::to_value(&table["Properties"][part]);
+    Ok(json!({
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": part("AttributeDefinitions")?,
+        "KeySchema": part("KeySchema")?,
+        "GlobalSecondaryIndexes": part("GlobalSecondaryIndexes")?,
+    }))
+}
+
+/// A certificate for this machine, and in PEM the authority that vouches for it.
+fn certificate() -> Result<(ServerConfig, String)> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate()?;
+    let authority_certificate = authority.self_signed(&authority_key)?;
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate()?;
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    Ok((config, authority_certificate.pem()))
+}
+
+/// Serves on a free port, each connection in a thread of its own, and tells which port it is.
+fn listen<S: Read + Write>(
+    aws: &Arc<Aws>,
+    wrap: impl Fn(TcpStream) -> io::Result<S> + Clone + Send + 'static,
+) -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    let port = listener.local_addr()?.port();
+    let aws = Arc::clone(aws);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            aws.note_contact(now());
+            let (aws, wrap) = (Arc::clone(&aws), wrap.clone());
+            // A connection ends in whatever way its function does, which is no concern of the others.
+            thread::spawn(move || {
+                let stream = stream?;
+                stream.set_nodelay(true)?;
+                aws.serve(wrap(stream)?)
+            });
+        }
+    });
+    Ok(port)
+}
+
+impl Aws {
+    fn serve(&self, stream: impl Read + Write) -> io::Result<()> {
+        let mut connection = Connection::new(stream);
+        while let Some(request) = connection.read()? {
+            let latency = self.latency.load(Ordering::Relaxed);
+            if latency > 0 {
+                thread::sleep(Duration::from_nanos(latency));
+            }
+            let answer = self.answer(&request);
+            connection.write(&answer.head(), answer.body.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn obey(&self, command: Command) -> Value {
+        match command {
+            Command::FirstContactSince(moment) => {
+                json!(self.book().contacts.iter().find(|contact| **contact >= moment))
+            }
+            Command::Calls => json!(self.book().calls),
+            Command::Latency(latency) => {
+                self.latency.store(latency, Ordering::Relaxed);
+                Value::Null
+            }
+        }
+    }
+
+    fn answer(&self, request: &Message) -> Answer {
+        let body = str::from_utf8(&request.body).unwrap_or_default();
+        let Some(target) = request.header("x-amz-target") else { return self.publish(body) };
+        let (service, operation) = target.split_once('.').unwrap_or_default();
+        self.count(operation, 1);
+        match service {
+            "DynamoDB_20120810" => self.dynamodb(operation, body),
+            "secretsmanager" => secret(body),
+            // Queues are asked only for what goes wrong: whoever does, fails.
+            _ => Answer::refusal(&format!("nobody here answers {target}")),
+        }
+    }
+
+    fn dynamodb(&self, operation: &str, body: &str) -> Answer {
+        let database = &self.database;
+        let outcome = match operation {
+            "BatchGetItem" => perform(body, |request| database.batch_get_item(request)),
+            "BatchWriteItem" => perform(body, |request| database.batch_write_item(request)),
+            "DeleteItem" => perform(body, |request| database.delete_item(request)),
+            "GetItem" => perform(body, |request| database.get_item(request)),
+            "PutItem" => perform(body, |request| database.put_item(request)),
+            "Query" => perform(body, |request| database.query(request)),
+            "TransactWriteItems" => perform(body, |request| database.transact_write_items(request)),
+            "UpdateItem" => perform(body, |request| database.update_item(request)),
+            _ => return Answer::refusal(&format!("no function may call {operation}")),
+        };
+        match outcome {
+            Ok(body) => Answer::json(200, body),
+            Err(error) => Answer::json(error.status_code(), error.to_json()),
+        }
+    }
+
+    /// SNS `PublishBatch`: takes every entry.
+    fn publish(&self, form: &str) -> Answer {
+        let entries = (1..)
+            .take_while(|number| form.contains(&format!("PublishBatchRequestEntries.member.{number}.Id=")));
+        let entries = entries.count();
+        if entries == 0 {
+            return Answer::refusal("only batches can be published");
+        }
+        self.count("PublishBatch", 1);
+        self.count(super::PUBLISHED, entries.try_into().unwrap_or(u64::MAX));
+        // The functions number their entries from 0.
+        let taken: String = (0..entries)
+            .map(|id| format!("<member><Id>{id}</Id><MessageId>m-{id}</MessageId></member>"))
+            .collect();
+        let body = format!(
+            "<PublishBatchResponse><PublishBatchResult><Successful>{taken}</Successful><Failed/>\
+             </PublishBatchResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata>\
+             </PublishBatchResponse>"
+        );
+        Answer { status: 200, content_type: "text/xml", body }
+    }
+
+    fn note_contact(&self, at: Nanos) {
+        let contacts = &mut self.book().contacts;
+        if contacts.len() == CONTACTS {
+            contacts.pop_front();
+        }
+        contacts.push_back(at);
+    }
+
+    fn count(&self, what: &str, times: u64) {
+        let calls = &mut self.book().calls;
+        match calls.get_mut(what) {
+            Some(count) => *count += times,
+            None => {
+                calls.insert(what.to_owned(), times);
+            }
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+}
+
+impl Answer {
+    fn json(status: u16, body: String) -> Self {
+        Self { status, content_type: "application/x-amz-json-1.0", body }
+    }
+
+    fn refusal(why: &str) -> Self {
+        Self::json(400, json!({"__type": "UnknownOperationException", "message": why}).to_string())
+    }
+
+    fn head(&self) -> String {
+        let Self { status, content_type, .. } = self;
+        format!("HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\nx-amzn-requestid: r\r\n")
+    }
+}
+
+fn perform<Q: DeserializeOwned, A: Serialize>(
+    body: &str,
+    operation: impl FnOnce(Q) -> Result<A, DynoxideError>,
+) -> Result<String, DynoxideError> {
+    let malformed = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
+    let answer = operation(serde_json::from_str(body).map_err(malformed)?)?;
+    serde_json::to_string(&answer).map_err(malformed)
+}
+
+/// The secret that all services share. It was never rotated.
+fn secret(body: &str) -> Answer {
+    let request: Value = serde_json::from_str(body).unwrap_or_default();
+    if request["VersionStage"] == "AWSPREVIOUS" {
+        let error = json!({"__type": "ResourceNotFoundException", "Message": "no such version"});
+        return Answer::json(400, error.to_string());
+    }
+    let secret = json!({"api_key": API_KEY, "jwt_secret": JWT_SECRET}).to_string();
+    let id = "0198b2c1-4a10-7c2e-8f31-5b7d9e0a1c02";
+    Answer::json(
+        200,
+        json!({"Name": request["SecretId"], "VersionId": id, "SecretString": secret}).to_string(),
+    )
+}

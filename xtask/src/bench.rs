@@ -1,0 +1,84 @@
+use std::{ffi::OsString, path::Path};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::{
+    processes::{self, Group, command, execute},
+    progress::step,
+    tools::{self, Turn},
+};
+
+/// Where cargo puts what it builds with the profile `bench`.
+const RUNNER: &str = "target/release/bench";
+/// The workspaces of the references, each with its own profile, and the functions in them.
+const REFERENCES: [(&str, &[&str]); 2] =
+    [("bench/references/Cargo.toml", &["no-op", "lean"]), ("bench/references/naive/Cargo.toml", &["naive"])];
+/// Where the built references are.
+const REFERENCES_FOLDER: &str = "target/bench-references";
+
+/// What the runner is told; it knows its options itself.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// Options of the measurement; `--help` shows them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+impl Arguments {
+    fn has(&self, option: &str) -> bool {
+        self.arguments.iter().any(|argument| argument.to_string_lossy().split('=').next() == Some(option))
+    }
+}
+
+/// Builds the services as they are deployed, what they are compared with, and what measures them, and measures.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.has("--help") || arguments.has("-h") {
+        build_runner()?;
+        return measure(arguments);
+    }
+    tools::install()?;
+    // Two measurements at once would measure each other.
+    let _turn = Turn::take(".local/bench.lock")?;
+    step("build what measures", build_runner)?;
+    // Who names a folder of services has built them.
+    if !arguments.has("--services") {
+        step("build the services", || {
+            tools::build().context("the services don't build: correct the error above, then run this again")
+        })?;
+    }
+    step("build the references", build_references)?;
+    measure(arguments)
+}
+
+fn build_runner() -> Result<()> {
+    execute(command("cargo").args(["build", "--profile", "bench", "--package", "bench", "--locked"]), "bench")
+}
+
+fn build_references() -> Result<()> {
+    for (manifest, functions) in REFERENCES {
+        let mut build = command("cargo");
+        build.args(["lambda", "build", "--release", "--locked"]);
+        build.args(["--manifest-path", manifest, "--lambda-dir", REFERENCES_FOLDER]);
+        if cfg!(target_arch = "aarch64") {
+            build.arg("--arm64");
+        }
+        execute(&mut build, "bench-references")?;
+        for function in functions {
+            let binary = Path::new(REFERENCES_FOLDER).join(function).join("bootstrap");
+            ensure!(binary.exists(), "the build left no {}", binary.display());
+        }
+    }
+    Ok(())
+}
+
+/// The runner shows by itself how far it is, and what it found.
+fn measure(arguments: &Arguments) -> Result<()> {
+    let status = Group::start(command(RUNNER).arg("run").args(&arguments.arguments))?.wait()?;
+    if processes::interrupted() {
+        bail!("interrupted");
+    }
+    ensure!(status.success(), "the benchmark failed, for the reason above");
+    Ok(())
+}
