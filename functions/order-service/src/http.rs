@@ -85,12 +85,11 @@ async fn list(
     caller: Caller,
     Query(query): Query<ListOrders>,
 ) -> Result<Json<OrderList>, Problem> {
-    let cursors = service.cursors();
     let scope = format!("orders/{}/{}", caller.user_id, query.status.map_or("all", Status::name));
-    let after = query.cursor.map(|cursor| cursors.open(&scope, &cursor)).transpose();
+    let after = service.cursors.open(&scope, query.cursor.as_deref()).await;
     let after = after.map_err(|_| Problem::invalid_field("/cursor", "is not a cursor of this list"))?;
     let page = service.orders.list(caller.user_id, query.status, after, query.limit.get()).await?;
-    let next_cursor = page.next.map(|position| cursors.seal(&scope, &position));
+    let next_cursor = page.next.map(|position| service.cursors.seal(&scope, &position));
     Ok(Json(OrderList { items: page.items.into_iter().map(OrderBody::from).collect(), next_cursor }))
 }
 

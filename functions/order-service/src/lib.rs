@@ -17,7 +17,7 @@ mod repository;
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
-use dynamodb_store::{CursorSealer, Table};
+use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache};
 use utoipa::openapi::OpenApi;
@@ -30,6 +30,7 @@ pub struct OrderService {
     orders: Orders,
     tokens: AccessTokens,
     secret: SecretCache<ApiSecret>,
+    cursors: Cursors,
 }
 
 impl OrderService {
@@ -45,15 +46,8 @@ impl OrderService {
 
     /// The service on a given table, with a given secret.
     pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
-        let tokens = AccessTokens::new(secret.clone());
-        Self { orders: Orders::new(Repository::new(table)), tokens, secret }
-    }
-
-    /// Seals cursors with the secret as it is now, and opens those of the version before, too.
-    fn cursors(&self) -> CursorSealer {
-        let versions = self.secret.get();
-        let (current, previous) = versions.jwt_secrets();
-        CursorSealer::new(current).with_previous(previous)
+        let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
+        Self { orders: Orders::new(Repository::new(table)), tokens, secret, cursors }
     }
 }
 

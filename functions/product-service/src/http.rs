@@ -8,7 +8,7 @@ use axum::{
 };
 use deserr::Deserr;
 use domain_events::Timestamp;
-use dynamodb_store::{Consistency, CursorSealer, StoreError};
+use dynamodb_store::{Consistency, StoreError};
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
@@ -51,14 +51,13 @@ async fn list(
     Query(query): Query<ListQuery>,
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let cursors = service.cursors();
     let scope = query.scope();
-    let after = query.cursor.as_ref().map(|cursor| cursors.open(&scope, cursor)).transpose();
+    let after = service.cursors.open(&scope, query.cursor.as_deref()).await;
     let after =
         after.map_err(|_| Problem::invalid_field("/cursor", "must be the next_cursor of this list"))?;
     let page = service.repository.products(query.category.as_ref(), after, query.limit.get()).await;
     let page = page.map_err(ProductError::from)?;
-    let next_cursor = page.next.map(|next| cursors.seal(&scope, &next));
+    let next_cursor = page.next.map(|next| service.cursors.seal(&scope, &next));
     let tag = page_tag(&page.items, next_cursor.as_deref());
     if if_none_match.holds(tag) {
         return Ok((StatusCode::NOT_MODIFIED, [PUBLIC, (ETAG, tag.into())]).into_response());
@@ -243,15 +242,6 @@ impl ListQuery {
             Some(category) => format!("products/category={}", category.as_str()),
             None => "products".to_owned(),
         }
-    }
-}
-
-impl ProductService {
-    /// Seals cursors with the present secret and opens those of the one before.
-    fn cursors(&self) -> CursorSealer {
-        let versions = self.secret.get();
-        let (current, previous) = versions.jwt_secrets();
-        CursorSealer::new(current).with_previous(previous)
     }
 }
 

@@ -18,7 +18,7 @@ mod repository;
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
-use dynamodb_store::Table;
+use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
 use utoipa::openapi::OpenApi;
@@ -31,6 +31,7 @@ pub struct ProductService {
     repository: Repository,
     secret: SecretCache<ApiSecret>,
     tokens: AccessTokens,
+    cursors: Cursors,
 }
 
 impl ProductService {
@@ -48,8 +49,8 @@ impl ProductService {
 
     /// The service over a given table and secret.
     pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
-        let tokens = AccessTokens::new(secret.clone());
-        Self { repository: Repository::new(table), secret, tokens }
+        let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
+        Self { repository: Repository::new(table), tokens, secret, cursors }
     }
 }
 

@@ -161,8 +161,7 @@ async fn list_users(
     Query(ListQuery { email, limit, cursor }): Query<ListQuery>,
 ) -> Result<Json<UserList>, Problem> {
     let scope = email.as_ref().map_or("users".to_owned(), |email| format!("users?email={}", email.as_str()));
-    let cursors = service.cursors();
-    let after = cursor.map(|cursor| cursors.open(&scope, &cursor)).transpose().map_err(|InvalidCursor| {
+    let after = service.cursors.open(&scope, cursor.as_deref()).await.map_err(|InvalidCursor| {
         Problem::invalid_field("/cursor", "must be the next_cursor of a page of the same list")
     })?;
     let Page { items, next } = match &email {
@@ -171,7 +170,7 @@ async fn list_users(
         }
         None => service.users.newest(after, limit.get()).await.map_err(AccountError::from)?,
     };
-    let next_cursor = next.map(|position| cursors.seal(&scope, &position));
+    let next_cursor = next.map(|position| service.cursors.seal(&scope, &position));
     Ok(Json(UserList { items: items.into_iter().map(UserAnswer::from).collect(), next_cursor }))
 }
 

@@ -19,7 +19,7 @@ mod repository;
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
-use dynamodb_store::{CursorSealer, Table};
+use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, DEFAULT_TTL, SecretCache, required};
 use utoipa::openapi::OpenApi;
@@ -33,6 +33,7 @@ pub struct UserService {
     users: Users,
     tokens: AccessTokens,
     secret: SecretCache<ApiSecret>,
+    cursors: Cursors,
 }
 
 impl UserService {
@@ -49,14 +50,8 @@ impl UserService {
     /// The service on a given table, with a given secret.
     pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
         let (users, tokens) = (Users::new(table), AccessTokens::new(secret.clone()));
-        Self { accounts: Accounts::new(users.clone(), tokens.clone()), users, tokens, secret }
-    }
-
-    /// Seals positions in lists under the secret's present version, and opens those of the one before, too.
-    fn cursors(&self) -> CursorSealer {
-        let versions = self.secret.get();
-        let (current, previous) = versions.jwt_secrets();
-        CursorSealer::new(current).with_previous(previous)
+        let cursors = Cursors::new(secret.clone());
+        Self { accounts: Accounts::new(users.clone(), tokens.clone()), users, tokens, secret, cursors }
     }
 }
 

@@ -83,7 +83,7 @@ impl AccessTokens {
     /// Who bears this token.
     ///
     /// A token of a version of the secret that is not known here may be younger than the secret in memory, which is
-    /// then read again, within the limits of [`SecretCache::refresh_now`].
+    /// then read again, within the limits of [`SecretCache::look_up`].
     pub async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(TokenError::Invalid);
@@ -92,13 +92,10 @@ impl AccessTokens {
         let (Algorithm::HS256, Some(version)) = (header.alg, header.kid) else {
             return Err(TokenError::Invalid);
         };
-        let mut secret = self.secret.get();
-        if secret.find(&version).is_none() {
-            secret = self.secret.refresh_now().await;
-        }
-        let key = secret.find(&version).map(jwt_secret).ok_or(TokenError::Invalid)?;
-        let verified =
-            jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key), &self.validation);
+        let key_of = |secret: &ApiSecret| DecodingKey::from_secret(jwt_secret(secret));
+        let key = self.secret.look_up(|versions| versions.find(&version).map(key_of)).await;
+        let key = key.ok_or(TokenError::Invalid)?;
+        let verified = jsonwebtoken::decode::<Claims>(token, &key, &self.validation);
         match verified {
             Ok(token) => Ok(Caller { user_id: token.claims.sub, role: token.claims.role }),
             // Found out only after the signature, so that it is no hint for anybody who made the token up.

@@ -1,6 +1,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
+use secrecy::ExposeSecret as _;
+use service_config::{ApiSecret, SecretCache, Versions};
 use sha2::Sha256;
 
 use crate::query::Position;
@@ -12,12 +14,12 @@ const SEAL: usize = 16;
 /// Nothing longer is looked at.
 const LONGEST: usize = 1024;
 
-/// Makes [`Position`]s safe to hand to clients: a cursor opens only unchanged, and only in the scope that it
-/// was sealed for. It is readable, not secret.
-#[derive(Clone)]
-pub struct CursorSealer {
-    /// The current key, then the one before it. Keyed once; each use starts from a copy.
-    keys: Vec<Hmac<Sha256>>,
+/// Makes [`Position`]s safe to hand to clients: a cursor opens only unchanged, and only in the scope that it was
+/// sealed for. The scope names the list with everything that selects its rows: partition, caller, filters. A cursor is
+/// readable, not secret.
+#[derive(Clone, Debug)]
+pub struct Cursors {
+    secret: SecretCache<ApiSecret>,
 }
 
 /// The text is no cursor of this list: damaged, made up, or from another list.
@@ -25,47 +27,46 @@ pub struct CursorSealer {
 #[error("the cursor is not valid for this list")]
 pub struct InvalidCursor;
 
-impl CursorSealer {
-    /// Seals and opens with a key that is derived from the secret, so that the secret may have other uses.
-    pub fn new(secret: &[u8]) -> Self {
-        Self { keys: vec![derived(secret)] }
+impl Cursors {
+    /// Cursors that are sealed with a key which is derived from the secret's present version. Those that the version
+    /// before has sealed open, too.
+    pub fn new(secret: SecretCache<ApiSecret>) -> Self {
+        Self { secret }
     }
 
-    /// Opens what was sealed with the secret before a rotation, too, if there was one.
-    pub fn with_previous(mut self, secret: Option<&[u8]>) -> Self {
-        self.keys.extend(secret.map(derived));
-        self
-    }
-
-    /// The cursor of a position. The scope names the list with everything that selects its rows: partition,
-    /// caller, filters.
+    /// The cursor of a position.
     pub fn seal(&self, scope: &str, position: &Position) -> String {
         let mut cursor = vec![VERSION];
         serde_json::to_writer(&mut cursor, position).expect("a map of texts always has a JSON form");
-        let seal = bound(&self.keys[0], scope, &cursor).finalize().into_bytes();
+        let seal = bound(&key(&self.secret.get().current.value), scope, &cursor).finalize().into_bytes();
         cursor.extend_from_slice(&seal[..SEAL]);
         BASE64_URL_SAFE_NO_PAD.encode(cursor)
     }
 
-    /// The position of a cursor, if it was sealed for this scope.
-    pub fn open(&self, scope: &str, cursor: &str) -> Result<Position, InvalidCursor> {
+    /// The position of a cursor, if it was sealed for this scope. No cursor stands for the start of the list.
+    pub async fn open(&self, scope: &str, cursor: Option<&str>) -> Result<Option<Position>, InvalidCursor> {
+        let Some(cursor) = cursor else { return Ok(None) };
         if cursor.len() > LONGEST {
             return Err(InvalidCursor);
         }
         let cursor = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| InvalidCursor)?;
         let (content, seal) = cursor.split_last_chunk::<SEAL>().ok_or(InvalidCursor)?;
+        let [VERSION, position @ ..] = content else { return Err(InvalidCursor) };
         // The comparison takes the same time wherever the first difference is.
-        if !self.keys.iter().any(|key| bound(key, scope, content).verify_truncated_left(seal).is_ok()) {
-            return Err(InvalidCursor);
-        }
-        match content {
-            [VERSION, position @ ..] => serde_json::from_slice(position).map_err(|_| InvalidCursor),
-            _ => Err(InvalidCursor),
-        }
+        let sealed_with =
+            |secret: &ApiSecret| bound(&key(secret), scope, content).verify_truncated_left(seal).is_ok();
+        let by_either = |versions: &Versions<ApiSecret>| {
+            let mut values = versions.values();
+            values.any(sealed_with).then_some(())
+        };
+        self.secret.look_up(by_either).await.ok_or(InvalidCursor)?;
+        serde_json::from_slice(position).map(Some).map_err(|_| InvalidCursor)
     }
 }
 
-fn derived(secret: &[u8]) -> Hmac<Sha256> {
+/// A key of its own for cursors: the secret has other uses.
+fn key(secret: &ApiSecret) -> Hmac<Sha256> {
+    let secret = secret.jwt_secret().expose_secret().as_bytes();
     keyed(&keyed(secret).chain_update("cursor").finalize().into_bytes())
 }
 
@@ -80,81 +81,102 @@ fn bound(key: &Hmac<Sha256>, scope: &str, content: &[u8]) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use proptest::prelude::*;
+    use service_config::Version;
 
     use super::*;
 
-    const SECRET: &[u8] = b"a secret of some thirty-two bytes";
+    const SECRET: &str = "a secret of some thirty-two bytes";
+
+    fn cursors(current: &str, previous: Option<&str>) -> Cursors {
+        let version =
+            |secret: &str| Version { id: secret.to_owned(), value: ApiSecret::new("key", secret).unwrap() };
+        let versions = Versions { current: version(current), previous: previous.map(version) };
+        Cursors::new(SecretCache::fixed(versions))
+    }
 
     fn position(text: &str) -> Position {
         Position::new("order_id", text.to_owned())
     }
 
+    fn open(cursors: &Cursors, scope: &str, cursor: &str) -> Result<Position, InvalidCursor> {
+        // A fixed secret answers at once.
+        let opened = cursors.open(scope, Some(cursor)).now_or_never().unwrap();
+        opened.map(|position| position.unwrap())
+    }
+
     proptest! {
         #[test]
         fn opens_what_it_sealed(scope in ".{0,40}", text in ".{0,80}") {
-            let sealer = CursorSealer::new(SECRET);
-            let cursor = sealer.seal(&scope, &position(&text));
-            prop_assert_eq!(sealer.open(&scope, &cursor), Ok(position(&text)));
+            let cursors = cursors(SECRET, None);
+            let cursor = cursors.seal(&scope, &position(&text));
+            prop_assert_eq!(open(&cursors, &scope, &cursor), Ok(position(&text)));
         }
 
         #[test]
         fn refuses_any_changed_character(at in any::<prop::sample::Index>(), other in "[A-Za-z0-9_=.-]") {
-            let sealer = CursorSealer::new(SECRET);
-            let mut cursor = sealer.seal("orders", &position("0198")).into_bytes();
+            let cursors = cursors(SECRET, None);
+            let mut cursor = cursors.seal("orders", &position("0198")).into_bytes();
             let at = at.index(cursor.len());
             prop_assume!(cursor[at] != other.as_bytes()[0]);
             cursor[at] = other.as_bytes()[0];
             let cursor = String::from_utf8(cursor).unwrap();
-            prop_assert_eq!(sealer.open("orders", &cursor), Err(InvalidCursor));
+            prop_assert_eq!(open(&cursors, "orders", &cursor), Err(InvalidCursor));
         }
 
         #[test]
         fn refuses_any_part(length in any::<prop::sample::Index>()) {
-            let sealer = CursorSealer::new(SECRET);
-            let cursor = sealer.seal("orders", &position("0198"));
+            let cursors = cursors(SECRET, None);
+            let cursor = cursors.seal("orders", &position("0198"));
             let part = &cursor[..length.index(cursor.len())];
-            prop_assert_eq!(sealer.open("orders", part), Err(InvalidCursor));
+            prop_assert_eq!(open(&cursors, "orders", part), Err(InvalidCursor));
         }
 
         #[test]
         fn refuses_any_other_scope(scope in ".{0,40}", other in ".{0,40}") {
             prop_assume!(scope != other);
-            let sealer = CursorSealer::new(SECRET);
-            let cursor = sealer.seal(&scope, &position("0198"));
-            prop_assert_eq!(sealer.open(&other, &cursor), Err(InvalidCursor));
+            let cursors = cursors(SECRET, None);
+            let cursor = cursors.seal(&scope, &position("0198"));
+            prop_assert_eq!(open(&cursors, &other, &cursor), Err(InvalidCursor));
         }
 
         #[test]
         fn refuses_anything_made_up(cursor in ".{0,200}") {
-            prop_assert_eq!(CursorSealer::new(SECRET).open("orders", &cursor), Err(InvalidCursor));
+            prop_assert_eq!(open(&cursors(SECRET, None), "orders", &cursor), Err(InvalidCursor));
         }
     }
 
     #[test]
+    fn no_cursor_is_the_start() {
+        assert_eq!(cursors(SECRET, None).open("orders", None).now_or_never(), Some(Ok(None)));
+    }
+
+    #[test]
     fn opens_what_the_previous_secret_sealed_and_nothing_older() {
-        let cursor = CursorSealer::new(SECRET).seal("orders", &position("0198"));
-        let rotated = CursorSealer::new(b"the next secret").with_previous(Some(SECRET));
-        assert_eq!(rotated.open("orders", &cursor), Ok(position("0198")));
-        let rotated_again = CursorSealer::new(b"a third one").with_previous(Some(b"the next secret"));
-        assert_eq!(rotated_again.open("orders", &cursor), Err(InvalidCursor));
+        let (next, third) = ("the next secret of thirty-two bytes", "a third secret of thirty-two bytes.");
+        let cursor = cursors(SECRET, None).seal("orders", &position("0198"));
+        assert_eq!(open(&cursors(next, Some(SECRET)), "orders", &cursor), Ok(position("0198")));
+        assert_eq!(open(&cursors(third, Some(next)), "orders", &cursor), Err(InvalidCursor));
     }
 
     #[test]
     fn seals_with_a_key_of_its_own() {
-        let cursor = CursorSealer::new(SECRET).seal("orders", &position("0198"));
+        let cursors = cursors(SECRET, None);
+        let cursor = cursors.seal("orders", &position("0198"));
         let mut content = BASE64_URL_SAFE_NO_PAD.decode(&cursor).unwrap();
         content.truncate(content.len() - SEAL);
-        let with_the_secret_itself = bound(&keyed(SECRET), "orders", &content).finalize().into_bytes();
+        let with_the_secret_itself =
+            bound(&keyed(SECRET.as_bytes()), "orders", &content).finalize().into_bytes();
         content.extend_from_slice(&with_the_secret_itself[..SEAL]);
         let forged = BASE64_URL_SAFE_NO_PAD.encode(content);
-        assert_eq!(CursorSealer::new(SECRET).open("orders", &forged), Err(InvalidCursor));
+        assert_eq!(open(&cursors, "orders", &forged), Err(InvalidCursor));
     }
 
     #[test]
     fn refuses_a_cursor_longer_than_any_it_would_read() {
-        let sealer = CursorSealer::new(SECRET);
-        let cursor = sealer.seal("orders", &position(&"x".repeat(LONGEST)));
-        assert_eq!(sealer.open("orders", &cursor), Err(InvalidCursor));
+        let cursors = cursors(SECRET, None);
+        let cursor = cursors.seal("orders", &position(&"x".repeat(LONGEST)));
+        assert_eq!(open(&cursors, "orders", &cursor), Err(InvalidCursor));
     }
 }

@@ -34,7 +34,7 @@ pub struct Page<T> {
 }
 
 /// A place in a list: the keys of the row before it. Reaches clients only
-/// [sealed](crate::CursorSealer).
+/// [sealed](crate::Cursors).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position(BTreeMap<String, String>);
 

@@ -1,8 +1,6 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::{Version, Versions};
-
 /// An HMAC key that is shorter than the hash's output weakens the signature (RFC 7518, section 3.2).
 const MIN_JWT_SECRET_BYTES: usize = 32;
 
@@ -49,19 +47,6 @@ impl ApiSecret {
     /// Signs access tokens.
     pub fn jwt_secret(&self) -> &SecretString {
         &self.jwt_secret
-    }
-}
-
-impl Versions<ApiSecret> {
-    /// The present signing secret, and the one before it, for whatever else is signed with them.
-    pub fn jwt_secrets(&self) -> (&[u8], Option<&[u8]>) {
-        (self.current.jwt_secret(), self.previous.as_ref().map(Version::jwt_secret))
-    }
-}
-
-impl Version<ApiSecret> {
-    fn jwt_secret(&self) -> &[u8] {
-        self.value.jwt_secret.expose_secret().as_bytes()
     }
 }
 

@@ -33,7 +33,8 @@ pub struct SecretCache<T>(Arc<Shared<T>>);
 pub struct Versions<T> {
     /// The version to use (`AWSCURRENT`).
     pub current: Version<T>,
-    /// The version before, as long as there is one (`AWSPREVIOUS`): what was made with it may still be around.
+    /// The version before (`AWSPREVIOUS`), if there is one and it was needed: what was made with it may still be
+    /// around. [`SecretCache::look_up`] asks for it.
     pub previous: Option<Version<T>>,
 }
 
@@ -49,15 +50,21 @@ pub struct Version<T> {
 impl<T> Versions<T> {
     /// The value of the version `id`, if it is the current or the previous one.
     pub fn find(&self, id: &str) -> Option<&T> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .find(|version| version.id == id)
-            .map(|version| &version.value)
+        self.iter().find(|version| version.id == id).map(|version| &version.value)
+    }
+
+    /// The values of all versions that are known, the current one first.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.iter().map(|version| &version.value)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Version<T>> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
-    /// Reads the secret `id` (a name or an ARN) now. The service can't start if that fails.
+    /// Reads the current version of the secret `id` (a name or an ARN) now. The service can't start if that fails.
     pub async fn load(config: &SdkConfig, id: impl Into<String>, ttl: Duration) -> Result<Self, ConfigError> {
         let source = Source {
             client: Client::new(config),
@@ -67,7 +74,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
             demanded: tokio::sync::Mutex::default(),
             unreadable: AtomicBool::default(),
         };
-        let versions = source.read().await?;
+        let versions = Versions { current: source.current().await?, previous: None };
         Ok(Self::new(versions, Some(source)))
     }
 
@@ -81,24 +88,28 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
     pub fn get(&self) -> Arc<Versions<T>> {
         if self.0.source.as_ref().is_some_and(Source::claim_refresh) {
             let cache = self.clone();
-            tokio::spawn(async move { cache.refresh().await });
+            tokio::spawn(async move { cache.refresh(false).await });
         }
         self.latest()
     }
 
-    /// The secret as it is now, for a caller who has met the id of a version that is not known here.
+    /// What `find` finds in the versions at hand or, if that is nothing, in both versions as they are now: for a caller
+    /// who has met what was made with a version that is not known here.
     ///
     /// Secrets Manager is asked at most once in 10 seconds, whatever callers send; those that come together wait for
     /// one answer. When it can't be had, the secret stays as it is.
-    pub async fn refresh_now(&self) -> Arc<Versions<T>> {
-        if let Some(source) = &self.0.source {
-            let mut demanded = source.demanded.lock().await;
-            if demanded.is_none_or(|at| at.elapsed() >= DEMAND_INTERVAL) {
-                *demanded = Some(Instant::now());
-                self.refresh().await;
-            }
+    pub async fn look_up<R>(&self, find: impl Fn(&Versions<T>) -> Option<R>) -> Option<R> {
+        if let Some(found) = find(&self.get()) {
+            return Some(found);
         }
-        self.latest()
+        let source = self.0.source.as_ref()?;
+        let mut demanded = source.demanded.lock().await;
+        if demanded.is_none_or(|at| at.elapsed() >= DEMAND_INTERVAL) {
+            *demanded = Some(Instant::now());
+            self.refresh(true).await;
+        }
+        drop(demanded);
+        find(&self.latest())
     }
 
     /// An error if the secret could not be read when that was last tried: the one in use still works, but a new start
@@ -122,9 +133,10 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
         Arc::clone(&self.0.versions.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn refresh(&self) {
+    /// Reads the current version, and the one before it if that is known, demanded, or no longer what it was.
+    async fn refresh(&self, both: bool) {
         let Some(source) = &self.0.source else { return };
-        match source.read().await {
+        match source.read(&self.latest(), both).await {
             Ok(versions) => {
                 *self.0.versions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(versions);
                 source.refreshed();
@@ -186,18 +198,28 @@ impl Source {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.ttl;
     }
 
-    async fn read<T: DeserializeOwned>(&self) -> Result<Versions<T>, ConfigError> {
-        let (current, previous) = tokio::join!(self.text("AWSCURRENT"), self.text("AWSPREVIOUS"));
-        let current = current?
-            .ok_or_else(|| ConfigError::new(format!("secret {} does not exist or has no value", self.id)))?;
+    async fn read<T: DeserializeOwned>(
+        &self,
+        known: &Versions<T>,
+        both: bool,
+    ) -> Result<Versions<T>, ConfigError> {
+        let current = self.current().await?;
+        let both = both || known.previous.is_some() || known.current.id != current.id;
+        let previous = if both { self.text("AWSPREVIOUS").await? } else { None };
         // A malformed previous version is no reason to refuse the current one: it may be the very mistake that the
         // current one corrects.
-        let previous = previous?.and_then(|previous| {
+        let previous = previous.and_then(|previous| {
             self.parse(previous)
                 .inspect_err(|error| tracing::warn!(%error, "previous version of the secret not used"))
                 .ok()
         });
-        Ok(Versions { current: self.parse(current)?, previous })
+        Ok(Versions { current, previous })
+    }
+
+    async fn current<T: DeserializeOwned>(&self) -> Result<Version<T>, ConfigError> {
+        let current = self.text("AWSCURRENT").await?;
+        let missing = || ConfigError::new(format!("secret {} does not exist or has no value", self.id));
+        self.parse(current.ok_or_else(missing)?)
     }
 
     fn parse<T: DeserializeOwned>(&self, text: Version<String>) -> Result<Version<T>, ConfigError> {

@@ -18,38 +18,47 @@ use tokio::{
 };
 
 const ID: &str = "dev/microservices/api-gateway";
-/// The two stages of a secret are two requests.
-const REQUESTS_PER_READ: usize = 2;
-
 type Cache = SecretCache<ApiSecret>;
 
 #[tokio::test]
-async fn a_secret_is_read_with_its_previous_version() {
+async fn the_previous_version_is_read_when_it_is_needed() {
     let manager = SecretsManager::start().await;
     manager.holds("AWSCURRENT", "v2", &valid("two"));
     manager.holds("AWSPREVIOUS", "v1", &valid("one"));
-    let versions = manager.load(DEFAULT_TTL).await.unwrap().get();
-    assert_eq!(versions.current.id, "v2");
-    assert_eq!(key(versions.find("v2")), "two");
-    assert_eq!(key(versions.find("v1")), "one");
-    assert!(versions.find("v0").is_none());
+    let cache = manager.load(DEFAULT_TTL).await.unwrap();
+    assert_eq!(look_up(&cache, "v2").await.unwrap(), "two");
+    assert_eq!(manager.requests(), 1, "a start reads the current version alone");
+
+    assert_eq!(look_up(&cache, "v1").await.unwrap(), "one");
+    assert_eq!(manager.requests(), 3);
+    assert_eq!(look_up(&cache, "v1").await.unwrap(), "one");
+    assert_eq!(look_up(&cache, "v2").await.unwrap(), "two");
+    assert_eq!(manager.requests(), 3);
+    assert!(look_up(&cache, "v0").await.is_none());
+
+    pass(DEFAULT_TTL).await;
+    manager.holds("AWSPREVIOUS", "v0", &valid("zero"));
+    eventually(|| cache.get().find("v1").is_none()).await;
+    assert_eq!(key(cache.get().find("v0")), "zero", "once known, it is kept fresh like the current one");
 }
 
 #[tokio::test]
 async fn a_secret_need_not_have_a_previous_version() {
     let manager = SecretsManager::start().await;
     manager.holds("AWSCURRENT", "v1", &valid("one"));
-    assert!(manager.load(DEFAULT_TTL).await.unwrap().get().previous.is_none());
+    let cache = manager.load(DEFAULT_TTL).await.unwrap();
+    assert!(look_up(&cache, "v0").await.is_none());
+    assert_eq!(look_up(&cache, "v1").await.unwrap(), "one");
 }
 
 #[tokio::test]
-async fn a_malformed_previous_version_does_not_stop_the_start() {
+async fn a_malformed_previous_version_does_not_stop_the_current_one() {
     let manager = SecretsManager::start().await;
     manager.holds("AWSCURRENT", "v2", &valid("two"));
     manager.holds("AWSPREVIOUS", "v1", r#"{"api_key":"only"}"#);
-    let versions = manager.load(DEFAULT_TTL).await.unwrap().get();
-    assert_eq!(versions.current.id, "v2");
-    assert!(versions.previous.is_none());
+    let cache = manager.load(DEFAULT_TTL).await.unwrap();
+    assert!(look_up(&cache, "v1").await.is_none());
+    assert_eq!(look_up(&cache, "v2").await.unwrap(), "two");
 }
 
 #[tokio::test]
@@ -100,7 +109,7 @@ async fn an_old_secret_is_refreshed_once_in_the_background() {
     }
     eventually(|| cache.get().current.id == "v2").await;
     assert_eq!(key(cache.get().find("v1")), "one");
-    assert_eq!(manager.requests(), 2 * REQUESTS_PER_READ);
+    assert_eq!(manager.requests(), 3, "a new version comes with the one before it");
 }
 
 #[tokio::test]
@@ -112,7 +121,7 @@ async fn a_failed_refresh_keeps_the_secret_and_backs_off() {
     manager.refuses();
     pass(DEFAULT_TTL).await;
     cache.get();
-    manager.received(2 * REQUESTS_PER_READ).await;
+    manager.received(2).await;
     for _ in 0..100 {
         assert_eq!(cache.get().current.id, "v1");
         tokio::task::yield_now().await;
@@ -123,7 +132,7 @@ async fn a_failed_refresh_keeps_the_secret_and_backs_off() {
     pass(Duration::from_secs(30)).await;
     eventually(|| cache.get().current.id == "v2").await;
     cache.check().unwrap();
-    assert_eq!(manager.requests(), 3 * REQUESTS_PER_READ);
+    assert_eq!(manager.requests(), 4);
 }
 
 #[tokio::test]
@@ -133,16 +142,16 @@ async fn callers_who_need_a_new_version_share_one_refresh() {
     let cache = manager.load(DEFAULT_TTL).await.unwrap();
     manager.holds("AWSCURRENT", "v2", &valid("two"));
 
-    for versions in join_all((0..20).map(|_| cache.refresh_now())).await {
-        assert_eq!(versions.current.id, "v2");
+    for found in join_all((0..20).map(|_| look_up(&cache, "v2"))).await {
+        assert_eq!(found.unwrap(), "two");
     }
-    assert_eq!(manager.requests(), 2 * REQUESTS_PER_READ);
+    assert_eq!(manager.requests(), 3);
 
     manager.holds("AWSCURRENT", "v3", &valid("three"));
-    assert_eq!(cache.refresh_now().await.current.id, "v2", "not again so soon");
+    assert!(look_up(&cache, "v3").await.is_none(), "not again so soon");
     pass(Duration::from_secs(10)).await;
-    assert_eq!(cache.refresh_now().await.current.id, "v3");
-    assert_eq!(manager.requests(), 3 * REQUESTS_PER_READ);
+    assert_eq!(look_up(&cache, "v3").await.unwrap(), "three");
+    assert_eq!(manager.requests(), 5);
 }
 
 #[tokio::test]
@@ -151,12 +160,17 @@ async fn a_fixed_secret_asks_nobody() {
     let cache = Cache::fixed(Versions { current: Version { id: "v1".into(), value }, previous: None });
     pass(2 * DEFAULT_TTL).await;
     assert_eq!(cache.get().current.id, "v1");
-    assert_eq!(cache.refresh_now().await.current.id, "v1");
+    assert!(look_up(&cache, "v0").await.is_none());
     assert!(!format!("{cache:?} {:?}", cache.get()).contains("xxx"));
 }
 
 fn valid(api_key: &str) -> String {
     format!(r#"{{"api_key":"{api_key}","jwt_secret":"{}"}}"#, "x".repeat(32))
+}
+
+/// The API key of a version.
+async fn look_up(cache: &Cache, version: &str) -> Option<String> {
+    cache.look_up(|versions| versions.find(version).map(|secret| key(Some(secret)).to_owned())).await
 }
 
 fn key(secret: Option<&ApiSecret>) -> &str {

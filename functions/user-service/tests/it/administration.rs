@@ -168,15 +168,15 @@ async fn a_cursor_opens_unchanged_and_in_its_own_list_alone() {
     let cursor = page["next_cursor"].as_str().unwrap();
     let flipped = if cursor.starts_with('A') { "B" } else { "A" };
     // What another service seals under the same secret for a list of its own.
-    let foreign = dynamodb_store::CursorSealer::new(b"a signing secret of more than 32 bytes");
-    let position = foreign.open("users", cursor).unwrap();
+    let foreign = crate::cursors("a signing secret of more than 32 bytes");
+    let position = foreign.open("users", Some(cursor)).await.unwrap().unwrap();
     for wrong in [
         format!("{flipped}{}", &cursor[1..]),
         cursor[..cursor.len() - 4].to_owned(),
         format!("{cursor}AAAA"),
         "A".repeat(3000),
         foreign.seal("products", &position),
-        dynamodb_store::CursorSealer::new(b"a secret that is guessed").seal("users", &position),
+        crate::cursors("a secret of 32 bytes that is guessed").seal("users", &position),
     ] {
         let answer = shop.call(list(&token).query("cursor", &wrong)).await;
         assert_problem(&answer, 400, "invalid-input", &["/cursor"]);

@@ -12,7 +12,7 @@ mod samples;
 mod start;
 
 use access_token::{AccessTokens, Role};
-use dynamodb_store::Table;
+use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Dispatcher, Outbox};
 use lambda_runtime::Context;
 use serde_json::{Value, json, value::RawValue};
@@ -44,6 +44,16 @@ struct Registered {
     token: String,
 }
 
+fn secret(jwt_secret: &str) -> SecretCache<ApiSecret> {
+    let value = ApiSecret::new(API_KEY, jwt_secret).unwrap();
+    SecretCache::fixed(Versions { current: Version { id: "v1".to_owned(), value }, previous: None })
+}
+
+/// Cursors as a service with this secret makes them.
+fn cursors(jwt_secret: &str) -> Cursors {
+    Cursors::new(secret(jwt_secret))
+}
+
 impl Shop {
     fn open() -> Self {
         let rows = TestTable::users();
@@ -58,9 +68,7 @@ impl Shop {
 
     fn on(rows: TestTable, table: Table) -> Self {
         let topic = TopicStub::start();
-        let secret = ApiSecret::new(API_KEY, "a signing secret of more than 32 bytes").unwrap();
-        let current = Version { id: "v1".to_owned(), value: secret };
-        let secret = SecretCache::fixed(Versions { current, previous: None });
+        let secret = secret("a signing secret of more than 32 bytes");
         let outbox = Outbox::new(
             &topic.sdk_config(),
             "arn:aws:sns:us-east-1:123456789012:test-user-events".to_owned(),
