@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use end_to_end::bill::{Log, Work};
+use end_to_end::bill::{Log, PIECES, Work};
 use test_support::Call;
 
 /// What one invocation did.
@@ -12,11 +12,14 @@ pub(crate) struct Measured {
     pub(crate) trigger: String,
     /// Which case of it; empty for the usual one.
     pub(crate) case: String,
+    pub(crate) operations: Vec<String>,
     pub(crate) calls: String,
     pub(crate) reads: f64,
     pub(crate) table_writes: f64,
     pub(crate) index_writes: f64,
     pub(crate) log_bytes: usize,
+    /// Of the body that a request was answered with.
+    pub(crate) answer_bytes: usize,
 }
 
 impl Measured {
@@ -26,11 +29,13 @@ impl Measured {
         Self {
             trigger: trigger.to_owned(),
             case: case.to_owned(),
+            operations: calls.iter().map(|call| call.operation.clone()).collect(),
             calls: names(calls),
             reads: sum(|call| call.reads),
             table_writes: sum(|call| call.table_writes),
             index_writes: sum(|call| call.index_writes),
             log_bytes: log.len(),
+            answer_bytes: 0,
         }
     }
 
@@ -46,7 +51,10 @@ pub(crate) fn names(calls: &[Call]) -> String {
     for call in calls {
         *counts.entry(&call.operation).or_default() += 1;
     }
-    let name = |(name, count)| if count == 1 { format!("{name}") } else { format!("{count} {name}") };
+    let name = |(name, count): (&str, usize)| match count {
+        1 => name.to_owned(),
+        count => format!("{count} {name}"),
+    };
     counts.into_iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
@@ -69,8 +77,8 @@ fn line(work: &Work) -> String {
     format!("work({trigger:?}, {case:?}, {calls:?}, {reads:?}, {table_writes:?}, {index_writes:?}),")
 }
 
-/// The bytes that each kind of invocation logs: close to what the bill is made of, whatever the digits of a duration.
-pub(crate) fn compare_logs(measured: &[Measured]) {
+/// The bytes that are logged and answered: close to what the bill is made of, whatever the digits of a duration.
+pub(crate) fn compare_bytes(measured: &[Measured]) {
     for kind in Log::ALL {
         let of_kind: Vec<usize> = measured
             .iter()
@@ -78,11 +86,23 @@ pub(crate) fn compare_logs(measured: &[Measured]) {
             .map(|measured| measured.log_bytes)
             .collect();
         let mean = of_kind.iter().sum::<usize>() / of_kind.len().max(1);
-        assert!(
-            mean.abs_diff(kind.bytes()) * 10 <= kind.bytes(),
-            "{kind:?}: the functions log {mean} bytes per invocation, the bill is made for {}: change Log::bytes in \
-             end-to-end/src/bill/calls.rs",
-            kind.bytes()
+        close(&format!("{kind:?}: bytes that are logged, Log::bytes in bill/calls.rs"), mean, kind.bytes());
+    }
+    for piece in &PIECES {
+        let found =
+            measured.iter().find(|work| (&*work.trigger, &*work.case) == (piece.triggers[0], piece.case));
+        let answer = found.unwrap().answer_bytes;
+        close(
+            &format!("{}: bytes of the answer, PIECES in bill/costs.rs", piece.name),
+            answer,
+            piece.answer_bytes,
         );
     }
+}
+
+fn close(what: &str, measured: usize, said: usize) {
+    assert!(
+        measured.abs_diff(said) * 10 <= said,
+        "{what}: {measured} were counted, the bill is made for {said}"
+    );
 }

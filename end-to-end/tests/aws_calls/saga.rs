@@ -39,23 +39,13 @@ async fn sagas(count: usize) -> Vec<Measured> {
     shop.ledger
 }
 
-/// How often an operation was called, as `2 GetItem, PutItem` says it.
-fn count(calls: &str, wanted: impl Fn(&str) -> bool) -> usize {
-    let calls = calls.split(", ").filter(|call| !call.is_empty());
-    let counted = calls.map(|call| match call.split_once(' ') {
-        Some((number, operation)) => (number.parse().unwrap(), operation),
-        None => (1, call),
-    });
-    counted.filter(|(_, operation)| wanted(operation)).map(|(number, _): (usize, _)| number).sum()
-}
-
 /// What the table says about one order.
 fn saga_calls() -> usize {
-    SAGA.iter().map(|trigger| count(work_of(trigger).calls, is_store_call)).sum()
+    SAGA.iter().map(|trigger| work_of(trigger).store_calls()).sum()
 }
 
 fn store_calls(ledger: &[Measured]) -> usize {
-    ledger.iter().map(|work| count(&work.calls, is_store_call)).sum()
+    ledger.iter().flat_map(|work| &work.operations).filter(|operation| is_store_call(operation)).count()
 }
 
 #[tokio::test]
@@ -81,8 +71,8 @@ async fn ten_orders_at_once_share_their_invocations_and_publications() {
     let requests = ledger.iter().filter(|work| work.trigger == "POST /api/orders").count();
     assert_eq!(requests, 10);
     assert_eq!(ledger.len() - requests, SAGA.len() - 1, "one invocation per step for all of them");
-    let publications: usize =
-        ledger.iter().map(|work| count(&work.calls, |call| call == "PublishBatch")).sum();
+    let operations = ledger.iter().flat_map(|work| &work.operations);
+    let publications = operations.filter(|operation| *operation == "PublishBatch").count();
     // The two products of each order are two records, and so twenty events for two publications.
     assert_eq!(publications, 5);
 }

@@ -63,7 +63,8 @@ impl Shop {
         let (method, pattern) = route.split_once(' ').unwrap();
         assert!(matches(pattern, path), "{path} is not of the route {pattern}");
         let answer = self.prepare(method, token, path, dress).await;
-        self.record(path.split('/').nth(2).unwrap(), route, case);
+        self.record(path.split(['/', '?']).nth(2).unwrap(), route, case);
+        self.ledger.last_mut().unwrap().answer_bytes = answer.body.len();
         answer
     }
 
@@ -144,7 +145,6 @@ impl Shop {
     }
 
     fn record(&mut self, collection: &str, trigger: &str, case: &str) {
-        let collection = collection.split('?').next().unwrap_or_default();
         let (function, ..) = self.services.get_mut(collection).unwrap();
         let log = function.new_log();
         self.ledger.push(Measured::new(trigger, case, &self.endpoint.take(), &log));

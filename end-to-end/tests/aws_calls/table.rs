@@ -10,7 +10,7 @@ use test_support::door::{HttpAnswer, HttpEvent};
 use uuid::Uuid;
 
 use crate::{
-    ledger::{Measured, compare, compare_logs},
+    ledger::{Measured, compare, compare_bytes},
     shop::{API_KEY, Shop, id, of_type, order, product},
 };
 
@@ -41,7 +41,7 @@ async fn every_start_route_and_event_makes_the_calls_that_the_bill_is_made_of() 
         }
     }
     compare(&measured, &table);
-    compare_logs(&measured);
+    compare_bytes(&measured);
 }
 
 async fn standard_routes(shop: &mut Shop) {

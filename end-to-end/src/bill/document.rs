@@ -1,0 +1,186 @@
+//! The tables of `docs/performance/costs.md`.
+
+use std::fmt::Write;
+
+use super::{
+    calls::{EVENTS, Log, ROUTES, SAGA, STARTS, Work, work_of},
+    costs::{Bill, PIECES, billed_ms, invocation},
+    prices::{KEY_CALLS, LOOKED_UP, METRICS, MILLION, PRICES, QUEUES, REGION, SECRET_CALLS, SECRETS, TRACES},
+};
+
+/// Records per batch in a busy shop.
+const BUSY: usize = 10;
+/// Hours of a month.
+const HOURS: f64 = 730.0;
+
+/// A generated part of the document is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("the document has no part `<!-- begin {0} -->` … `<!-- end {0} -->` to write into")]
+pub struct NoSuchPart(&'static str);
+
+/// The document with its generated parts as they are now.
+pub fn refreshed(document: &str) -> Result<String, NoSuchPart> {
+    let parts = [
+        ("prices", prices()),
+        ("pieces", pieces()),
+        ("order", order()),
+        ("month", month()),
+        ("example", example()),
+        ("calls", calls()),
+    ];
+    let mut text = document.to_owned();
+    for (name, part) in parts {
+        let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+        let from = text.find(&begin).ok_or(NoSuchPart(name))? + begin.len();
+        let to = from + text[from..].find(&end).ok_or(NoSuchPart(name))?;
+        text.replace_range(from..to, &format!("\n{part}\n"));
+    }
+    Ok(text)
+}
+
+fn prices() -> String {
+    let mut text = format!("Region {REGION}, looked up on {LOOKED_UP}.\n\n");
+    text += "| unit | US dollars | listed in |\n|---|--:|---|\n";
+    for price in PRICES {
+        let per = match price.per {
+            1.0 => String::new(),
+            per => format!(" per {}", thousands(per)),
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "| {} | {}{per} | {} |", price.unit, price.dollars, price.page);
+    }
+    text
+}
+
+fn pieces() -> String {
+    let mut text = header("a million times");
+    for piece in &PIECES {
+        if piece.triggers.len() == 1 {
+            text += &row(piece.name, piece.of_a_million(1));
+        } else {
+            text += &row(&format!("{}, one at a time", piece.name), piece.of_a_million(1));
+            text += &row(&format!("{}, {BUSY} at a time", piece.name), piece.of_a_million(BUSY));
+        }
+    }
+    text
+}
+
+fn order() -> String {
+    let mut text = String::from(
+        "| step | calls | write units | index write units | read units | ms billed | one at a time | 10 at a time |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for trigger in SAGA {
+        let work = work_of(trigger);
+        let Work { calls, reads, table_writes, index_writes, .. } = work;
+        let dollars = |batch| invocation(work, batch).total() * MILLION;
+        let _ = writeln!(
+            text,
+            "| {trigger} | {calls} | {table_writes} | {index_writes} | {reads} | {} | {:.2} | {:.2} |",
+            billed_ms(work, 1),
+            dollars(1),
+            dollars(BUSY),
+        );
+    }
+    text
+}
+
+/// What is paid whether anybody orders or not.
+fn monthly() -> Vec<(&'static str, String, f64)> {
+    // Five pollers wait for 20 seconds each.
+    let receives = 4.0 * 5.0 * 3.0 * 60.0 * HOURS;
+    let refreshes = 12.0 * HOURS;
+    // A key is asked for every five minutes: twice by each topic, once by each table.
+    let keys = (3.0 * 2.0 + 3.0) * 12.0 * HOURS;
+    vec![
+        (
+            "X-Ray, at most: the first request of each second, in three functions",
+            "3 functions × 3,600 s × 730 h".to_owned(),
+            TRACES.of(3.0 * 3600.0 * HOURS),
+        ),
+        ("detailed metrics of the HTTP API", "7 routes × 6 metrics".to_owned(), METRICS.of(7.0 * 6.0)),
+        (
+            "receives of four empty queues",
+            "4 queues × 5 pollers × 180 / h × 730 h".to_owned(),
+            QUEUES.of(receives),
+        ),
+        ("secrets", "2".to_owned(), SECRETS.of(2.0)),
+        (
+            "refreshing the secret, per busy environment",
+            "12 / h × 730 h".to_owned(),
+            SECRET_CALLS.of(refreshes),
+        ),
+        ("KMS for topics and tables, at most", "9 calls × 12 / h × 730 h".to_owned(), KEY_CALLS.of(keys)),
+    ]
+}
+
+fn month() -> String {
+    let mut text = String::from("| every month | units | US dollars |\n|---|---|--:|\n");
+    for (name, units, dollars) in monthly() {
+        let _ = writeln!(text, "| {name} | {units} | {dollars:.2} |");
+    }
+    text
+}
+
+fn example() -> String {
+    let mut text = header("for a million orders");
+    let mut sum = Bill::default();
+    for piece in &PIECES {
+        let bill = piece.of_a_million(BUSY) * piece.per_order;
+        sum += bill;
+        text += &row(&format!("{} × {}", piece.per_order, piece.name), bill);
+    }
+    text + &row("**sum**", sum)
+}
+
+fn calls() -> String {
+    let mut text = String::new();
+    let parts = [("start", STARTS), ("request", ROUTES), ("record of a queue or stream", EVENTS)];
+    for (kind, works) in parts {
+        let _ = write!(
+            text,
+            "| {kind} | calls | write units | index write units | read units |\n|---|---|--:|--:|--:|\n"
+        );
+        for Work { trigger, case, calls, reads, table_writes, index_writes } in works {
+            let case = if case.is_empty() { String::new() } else { format!(" ({case})") };
+            let calls = if calls.is_empty() { "none" } else { calls };
+            let _ =
+                writeln!(text, "| {trigger}{case} | {calls} | {table_writes} | {index_writes} | {reads} |");
+        }
+        text.push('\n');
+    }
+    let bytes = |kind: Log| kind.bytes();
+    let _ = writeln!(
+        text,
+        "Bytes that the functions log per invocation: {} for a request, {} for a batch of a queue, {} for one of a \
+         stream.",
+        bytes(Log::Request),
+        bytes(Log::Queue),
+        bytes(Log::Stream),
+    );
+    text
+}
+
+fn header(first: &str) -> String {
+    let columns = Bill::COLUMNS.join(" | ");
+    let rule = "--:|".repeat(Bill::COLUMNS.len() + 1);
+    format!("| {first} | {columns} | **all** |\n|---|{rule}\n")
+}
+
+fn row(name: &str, bill: Bill) -> String {
+    let parts: Vec<String> =
+        bill.0.iter().map(|part| if *part == 0.0 { String::new() } else { format!("{part:.2}") }).collect();
+    format!("| {name} | {} | **{:.2}** |\n", parts.join(" | "), bill.total())
+}
+
+fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
