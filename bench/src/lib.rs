@@ -16,6 +16,8 @@ pub mod measure;
 mod package;
 /// How far a phase is.
 mod progress;
+/// A share of a processor.
+mod quota;
 /// The table of results.
 pub mod report;
 /// The stand-in for the Lambda Runtime API.

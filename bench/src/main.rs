@@ -3,12 +3,12 @@
 // A task's output is its purpose.
 #![allow(clippy::print_stdout)]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bench::{
     measure::{Bench, Plan, THIS_BUILD},
-    report,
+    report::Report,
     store::{self, Transport},
     targets::{TARGETS, Target},
 };
@@ -54,6 +54,12 @@ struct Options {
     /// Warm calls of each target; of those that take long, a part
     #[arg(long, value_name = "NUMBER")]
     warm: Option<usize>,
+    /// How much later the store answers when batches are measured a second time; 0 leaves that out
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 3.0)]
+    store_latency: f64,
+    /// Folder for results.json and the plots
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench/results")]
+    out: PathBuf,
     /// Roots that functions read at their start, besides the one that they need
     #[arg(long, value_name = "FILE")]
     more_roots: Option<PathBuf>,
@@ -91,11 +97,16 @@ fn run(options: Options) -> Result<()> {
         slice: 100,
         warm_up: 100,
         more_roots: options.more_roots,
+        store_latency: Duration::try_from_secs_f64(options.store_latency / 1000.0)
+            .context("--store-latency is no time")?,
         work: root.join("target/bench"),
         root,
     };
-    let rows = Bench::set_up(plan)?.run()?;
-    println!("{}", report::table(&rows));
+    let results = Bench::set_up(plan.clone())?.run()?;
+    let report = Report::new(&plan, results);
+    report.write(&options.out)?;
+    println!("\n{}", report.text());
+    println!("Written: results.json, cold-start.svg, warm-latency.svg in {}", options.out.display());
     Ok(())
 }
 

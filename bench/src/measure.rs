@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -14,6 +15,7 @@ use crate::{
     function::{Function, Launch},
     package,
     progress::Progress,
+    quota::Quota,
     stats::{self, Summary, micros, summary},
     store::{PUBLISHED, Store, Transport},
     targets::{Program, Target, Workload},
@@ -21,6 +23,9 @@ use crate::{
 
 /// The build of the services that goals are held against.
 pub const THIS_BUILD: &str = "this";
+
+/// Of functions whose share of a processor is measured, in MB: the least, and what the services have.
+const MEMORIES: [u64; 2] = [128, 512];
 
 /// What is measured, and how often.
 #[derive(Debug, Clone)]
@@ -45,8 +50,21 @@ pub struct Plan {
     pub warm_up: usize,
     /// More roots for functions to read at their start.
     pub more_roots: Option<PathBuf>,
+    /// How much later every answer of AWS comes when batches are measured a second time.
+    pub store_latency: Duration,
     /// Where logs and the like go.
     pub work: PathBuf,
+}
+
+/// All that was found out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Results {
+    /// Each target in each build over each transport.
+    pub rows: Vec<Row>,
+    /// First calls at a share of a processor.
+    pub shares: Vec<Share>,
+    /// Why there are none.
+    pub no_shares_because: Option<String>,
 }
 
 /// What was found out about one target in one build over one transport.
@@ -63,9 +81,11 @@ pub struct Row {
     /// Its start.
     pub cold: Option<Cold>,
     /// Its calls.
-    pub warm: Option<Warm>,
+    pub warm: Warm,
+    /// Its calls while AWS takes its time, if they are batches.
+    pub slow_store: Option<Warm>,
     /// The most memory that its process had at once, in KiB.
-    pub peak_memory_kib: Option<u64>,
+    pub peak_memory_kib: u64,
     /// Its executable file, in bytes.
     pub size: u64,
     /// The same as a package, zipped.
@@ -94,6 +114,21 @@ pub struct ColdSample {
     pub init: Nanos,
     /// See [`Cold`].
     pub first_call: Nanos,
+}
+
+/// First calls of fresh processes that have a share of a processor from the moment when they are ready.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Share {
+    /// The target's name.
+    pub target: String,
+    /// The build's label; none for references.
+    pub build: Option<String>,
+    /// The transport.
+    pub transport: Transport,
+    /// The function's memory in MB, with which the share comes.
+    pub memory: u64,
+    /// From the first event until its answer, in microseconds.
+    pub first_call: Summary,
 }
 
 /// Warm calls.
@@ -151,25 +186,32 @@ impl Bench {
     }
 
     /// Measures all.
-    pub fn run(&mut self) -> Result<Vec<Row>> {
+    pub fn run(&mut self) -> Result<Results> {
         let mut cold = self.cold()?;
-        let mut rows = Vec::new();
-        for (index, (warm, peak_memory_kib)) in self.warm()?.into_iter().enumerate() {
+        let (shares, no_shares_because) = match Quota::find() {
+            Ok(quota) => (self.shares(&quota)?, None),
+            Err(obstacle) => (Vec::new(), Some(format!("{obstacle:#}"))),
+        };
+        let all: Vec<usize> = (0..self.cases.len()).collect();
+        let warm = self.warm("warm calls", &all, self.plan.warm)?;
+        let mut slow = self.slow_store()?;
+        let rows = warm.into_iter().map(|(index, (warm, peak_memory_kib))| {
             let case = &self.cases[index];
             let bytes = fs::read(&case.launch.bootstrap)?;
-            rows.push(Row {
+            Ok(Row {
                 target: case.target.name.to_owned(),
                 program: case.target.program,
                 build: case.build.clone(),
                 transport: case.transport,
                 cold: cold.remove(&index),
-                warm: Some(warm),
-                peak_memory_kib: Some(peak_memory_kib),
+                warm,
+                slow_store: slow.remove(&index).map(|(warm, _)| warm),
+                peak_memory_kib,
                 size: bytes.len().try_into()?,
                 zipped_size: package::zipped_size(&bytes)?,
-            });
-        }
-        Ok(rows)
+            })
+        });
+        Ok(Results { rows: rows.collect::<Result<_>>()?, shares, no_shares_because })
     }
 
     /// Fresh processes, one after the other.
@@ -177,8 +219,7 @@ impl Bench {
         let rounds = self.plan.cold;
         let mut progress = Progress::new("cold starts", rounds);
         let mut samples: BTreeMap<usize, Vec<ColdSample>> = BTreeMap::new();
-        let started: Vec<usize> =
-            (0..self.cases.len()).filter(|index| self.cases[*index].target.cold).collect();
+        let started = self.started_cold();
         for round in 0..rounds {
             // Nobody always comes after the same neighbour.
             for turn in 0..started.len() {
@@ -216,19 +257,83 @@ impl Bench {
         })
     }
 
+    fn started_cold(&self) -> Vec<usize> {
+        (0..self.cases.len()).filter(|index| self.cases[*index].target.cold).collect()
+    }
+
+    /// Fresh processes again, each under a quota as soon as it is ready: until then Lambda gives it a whole processor.
+    fn shares(&mut self, quota: &Quota) -> Result<Vec<Share>> {
+        let rounds = self.plan.cold.div_ceil(2);
+        let mut progress = Progress::new("shares of a processor", rounds);
+        let mut started = self.started_cold();
+        // As it is with AWS; without TLS there is hardly anything to see.
+        started.retain(|index| self.cases[*index].transport == Transport::Https);
+        let mut calls: BTreeMap<(usize, u64), Vec<Nanos>> = BTreeMap::new();
+        for _ in 0..rounds {
+            for &index in &started {
+                for memory in MEMORIES {
+                    let Self { store, workload, cases, .. } = self;
+                    let case = &cases[index];
+                    let event = workload.events(case.target.job, 1, store)?;
+                    let group = quota.group(memory)?;
+                    let (mut function, _) = Function::start(&case.launch).with_context(|| case.name())?;
+                    group.take(function.id())?;
+                    let first_call = call(case, &mut function, &event[0])?;
+                    calls.entry((index, memory)).or_default().push(first_call);
+                    drop(function);
+                }
+            }
+            progress.advance();
+        }
+        let shares = calls.into_iter().filter_map(|((index, memory), calls)| {
+            let case = &self.cases[index];
+            Some(Share {
+                target: case.target.name.to_owned(),
+                build: case.build.clone(),
+                transport: case.transport,
+                memory,
+                first_call: summary(&calls)?,
+            })
+        });
+        Ok(shares.collect())
+    }
+
+    /// Batches against a store that answers as late as DynamoDB does: with one on the same machine they are nothing but
+    /// work for the processor.
+    fn slow_store(&mut self) -> Result<BTreeMap<usize, (Warm, u64)>> {
+        if self.plan.store_latency.is_zero() {
+            return Ok(BTreeMap::new());
+        }
+        let batches: Vec<usize> =
+            (0..self.cases.len()).filter(|index| self.cases[*index].target.job.is_batch()).collect();
+        self.store.set_latency(self.plan.store_latency)?;
+        let slow = self.warm("batches, slower store", &batches, self.plan.warm.div_ceil(10));
+        self.store.set_latency(Duration::ZERO)?;
+        slow
+    }
+
     /// Living processes, which take turns of some calls each.
-    fn warm(&mut self) -> Result<Vec<(Warm, u64)>> {
+    fn warm(
+        &mut self,
+        phase: &'static str,
+        indices: &[usize],
+        calls: usize,
+    ) -> Result<BTreeMap<usize, (Warm, u64)>> {
         let Self { plan, store, workload, cases } = self;
+        let rounds = calls.div_ceil(plan.slice);
+        if indices.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut progress = Progress::new(phase, rounds);
         let mut living = Vec::new();
-        for case in cases.iter() {
+        for &index in indices {
+            let case = &cases[index];
             let (mut function, _) = Function::start(&case.launch).with_context(|| case.name())?;
             for event in workload.events(case.target.job, case.target.part_of(plan.warm_up), store)? {
                 call(case, &mut function, &event)?;
             }
             living.push(Living { case, function, latencies: Vec::new(), cpu: 0, aws_calls: BTreeMap::new() });
         }
-        let rounds = plan.warm.div_ceil(plan.slice);
-        let mut progress = Progress::new("warm calls", rounds);
         for round in 0..rounds {
             let count = living.len();
             for turn in 0..count {
@@ -236,7 +341,8 @@ impl Bench {
             }
             progress.advance();
         }
-        living.into_iter().map(Living::finish).collect()
+        let finished = living.into_iter().map(Living::finish);
+        indices.iter().zip(finished).map(|(index, finished)| Ok((*index, finished?))).collect()
     }
 }
 

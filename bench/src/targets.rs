@@ -387,6 +387,11 @@ impl Job {
         }
     }
 
+    /// Whether it is a batch, from a queue or a stream.
+    pub fn is_batch(self) -> bool {
+        matches!(self, Self::StockRequests(_) | Self::OrderProcessing(_) | Self::OrderChanges(_))
+    }
+
     /// An error unless this is the right answer; it tells what was expected and what came.
     pub fn check(self, answer: &str) -> Result<()> {
         let is_right = match self {
