@@ -1,9 +1,13 @@
+/// What products were last seen to be offered for.
+mod known_offers;
+
 use std::collections::HashSet;
 
 use domain_events::Timestamp;
 use dynamodb_store::StoreError;
 use uuid::Uuid;
 
+pub(crate) use self::known_offers::KnownOffers;
 use crate::{
     ProductService,
     domain::{Line, NewProduct, Product, Reservation, ReservationState},
@@ -34,17 +38,36 @@ impl ProductService {
     /// Takes the stock of an order, all of it or nothing. What was decided about an order once stays so, however
     /// often it is asked.
     pub(crate) async fn place(&self, order_id: Uuid, lines: &[Line]) -> Result<(), StockError> {
+        // Most orders need nothing but their write: the conditions under which it happens tell whether what is known
+        // still holds. To refuse an order takes a look at its products as they are.
+        if let Some(offers) = self.known_offers.of(lines) {
+            let reservation = Reservation::decide(order_id, lines, &offers, Timestamp::now());
+            if reservation.state == ReservationState::Reserved
+                && self.reserve(&reservation).await? == Outcome::Written
+            {
+                return Ok(());
+            }
+        }
         for _ in 0..DECISIONS {
-            let (decided, products) = self.repository.order(order_id, lines).await?;
+            let (decided, offers) = self.repository.order(order_id, lines).await?;
             if decided.is_some() {
                 return Ok(());
             }
-            let reservation = Reservation::decide(order_id, lines, &products, Timestamp::now());
-            if self.repository.reserve(&reservation).await? == Outcome::Written {
+            self.known_offers.see(&offers);
+            let reservation = Reservation::decide(order_id, lines, &offers, Timestamp::now());
+            if self.reserve(&reservation).await? == Outcome::Written {
                 return Ok(());
             }
         }
         Err(StockError::Contended(order_id))
+    }
+
+    async fn reserve(&self, reservation: &Reservation) -> Result<Outcome, StoreError> {
+        let outcome = self.repository.reserve(reservation).await?;
+        if outcome == Outcome::Written {
+            self.known_offers.take(&reservation.lines);
+        }
+        Ok(outcome)
     }
 
     /// Gives back the stock of an order that was given up, once. If the order has not come here yet, nothing will
@@ -56,8 +79,8 @@ impl ProductService {
                 None => self.repository.reserve(&Reservation::tombstone(order_id, now)).await?,
                 Some(reservation) if reservation.state == ReservationState::Reserved => {
                     // The units of a product that was removed meanwhile have gone with it.
-                    let (_, products) = self.repository.order(order_id, &reservation.lines).await?;
-                    let products: HashSet<Uuid> = products.into_keys().collect();
+                    let (_, offers) = self.repository.order(order_id, &reservation.lines).await?;
+                    let products: HashSet<Uuid> = offers.into_keys().collect();
                     self.repository.release(&reservation, &products, now).await?
                 }
                 Some(_) => return Ok(()),

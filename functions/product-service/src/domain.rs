@@ -25,6 +25,15 @@ pub(crate) struct Product {
     pub(crate) updated_at: Timestamp,
 }
 
+/// What an order has to know of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Price of one unit.
+    pub(crate) price: Money,
+    /// Units that nobody has ordered yet.
+    pub(crate) stock: u32,
+}
+
 /// What an admin says about a new product.
 #[derive(Debug, Clone)]
 pub(crate) struct NewProduct {

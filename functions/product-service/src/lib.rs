@@ -23,7 +23,7 @@ use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
 use utoipa::openapi::OpenApi;
 
-use crate::repository::Repository;
+use crate::{app::KnownOffers, repository::Repository};
 
 /// The service: its table, and the secret with which it knows admins and its own cursors.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub struct ProductService {
     secret: SecretCache<ApiSecret>,
     tokens: AccessTokens,
     cursors: Cursors,
+    known_offers: KnownOffers,
 }
 
 impl ProductService {
@@ -50,7 +51,7 @@ impl ProductService {
     /// The service over a given table and secret.
     pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
         let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
-        Self { repository: Repository::new(table), tokens, secret, cursors }
+        Self { repository: Repository::new(table), tokens, secret, cursors, known_offers: KnownOffers::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use domain_events::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Product;
+use super::Offer;
 
 /// Units of one product in an order, with the price of one unit once it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +68,12 @@ impl RejectionReason {
 }
 
 impl Reservation {
-    /// What becomes of an order whose products are as given: all of its lines are reserved at the present prices, or
+    /// What becomes of an order whose products are on offer as given: all of its lines are reserved at the present prices, or
     /// it is rejected for the lines that stand in the way.
     pub(crate) fn decide(
         order_id: Uuid,
         lines: &[Line],
-        products: &HashMap<Uuid, Product>,
+        offers: &HashMap<Uuid, Offer>,
         at: Timestamp,
     ) -> Self {
         let decision = |state, reason, lines| Self {
@@ -86,16 +86,15 @@ impl Reservation {
             updated_at: at,
         };
         let wanted = units_by_product(lines);
-        let product = |line: &Line| products.get(&line.product_id);
-        let in_stock = |line: &Line| {
-            product(line).is_some_and(|product| u64::from(product.stock) >= wanted[&line.product_id])
-        };
+        let offer = |line: &Line| offers.get(&line.product_id);
+        let in_stock =
+            |line: &Line| offer(line).is_some_and(|offer| u64::from(offer.stock) >= wanted[&line.product_id]);
         let reject = |reason, lines| decision(ReservationState::Rejected, Some(reason), lines);
         let without = |has: &dyn Fn(&Line) -> bool| -> Vec<Line> {
             lines.iter().filter(|line| !has(line)).map(Line::unpriced).collect()
         };
 
-        let unknown = without(&|line| product(line).is_some());
+        let unknown = without(&|line| offer(line).is_some());
         if !unknown.is_empty() {
             return reject(RejectionReason::UnknownProduct, unknown);
         }
@@ -105,7 +104,7 @@ impl Reservation {
         }
         let priced: Vec<Line> = lines
             .iter()
-            .map(|line| Line { unit_price: product(line).map(|product| product.price), ..*line })
+            .map(|line| Line { unit_price: offer(line).map(|offer| offer.price), ..*line })
             .collect();
         match total(&priced) {
             Ok(()) => decision(ReservationState::Reserved, None, priced),
@@ -161,37 +160,28 @@ mod tests {
     use domain_events::Currency;
 
     use super::*;
-    use crate::domain::{Category, Description, NewProduct, ProductName};
 
     fn money(amount: i64, code: &str) -> Money {
         Money { amount, currency: Currency::try_from(code.to_owned()).unwrap() }
     }
 
-    fn product(number: u128, price: Money, stock: u32) -> (Uuid, Product) {
-        let new = NewProduct {
-            name: ProductName::try_from("Mug".to_owned()).unwrap(),
-            description: Description::default(),
-            category: Category::try_from("Kitchen".to_owned()).unwrap(),
-            price,
-            stock,
-        };
-        let id = Uuid::from_u128(number);
-        (id, new.into_product(id, Timestamp::from_millis(0)))
+    fn offer(number: u128, price: Money, stock: u32) -> (Uuid, Offer) {
+        (Uuid::from_u128(number), Offer { price, stock })
     }
 
     fn line(number: u128, quantity: u32) -> Line {
         Line { product_id: Uuid::from_u128(number), quantity, unit_price: None }
     }
 
-    fn decide(lines: &[Line], products: impl IntoIterator<Item = (Uuid, Product)>) -> Reservation {
-        let products = products.into_iter().collect();
-        Reservation::decide(Uuid::from_u128(9), lines, &products, Timestamp::from_millis(0))
+    fn decide(lines: &[Line], offers: impl IntoIterator<Item = (Uuid, Offer)>) -> Reservation {
+        let offers = offers.into_iter().collect();
+        Reservation::decide(Uuid::from_u128(9), lines, &offers, Timestamp::from_millis(0))
     }
 
     #[test]
     fn an_order_within_stock_is_reserved_at_present_prices() {
-        let products = [product(1, money(500, "EUR"), 2), product(2, money(0, "EUR"), 9)];
-        let reservation = decide(&[line(1, 2), line(2, 1)], products);
+        let offers = [offer(1, money(500, "EUR"), 2), offer(2, money(0, "EUR"), 9)];
+        let reservation = decide(&[line(1, 2), line(2, 1)], offers);
         assert_eq!(reservation.state, ReservationState::Reserved);
         let prices: Vec<_> = reservation.lines.iter().map(|line| line.unit_price.unwrap().amount).collect();
         assert_eq!(prices, [500, 0]);
@@ -199,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_product_on_two_lines_is_counted_once_for_all() {
-        let one = || product(1, money(500, "EUR"), 3);
+        let one = || offer(1, money(500, "EUR"), 3);
         assert_eq!(decide(&[line(1, 2), line(1, 1)], [one()]).state, ReservationState::Reserved);
         let reservation = decide(&[line(1, 2), line(1, 2)], [one()]);
         assert_eq!(reservation.reason, Some(RejectionReason::OutOfStock));
@@ -208,24 +198,24 @@ mod tests {
 
     #[test]
     fn a_rejection_names_the_lines_that_stand_in_the_way() {
-        let products = || [product(1, money(500, "EUR"), 1), product(2, money(500, "EUR"), 1)];
-        let unknown = decide(&[line(1, 9), line(3, 1)], products());
+        let offers = || [offer(1, money(500, "EUR"), 1), offer(2, money(500, "EUR"), 1)];
+        let unknown = decide(&[line(1, 9), line(3, 1)], offers());
         assert_eq!(
             (unknown.reason, unknown.lines),
             (Some(RejectionReason::UnknownProduct), vec![line(3, 1)])
         );
-        let short = decide(&[line(1, 1), line(2, 2)], products());
+        let short = decide(&[line(1, 1), line(2, 2)], offers());
         assert_eq!((short.reason, short.lines), (Some(RejectionReason::OutOfStock), vec![line(2, 2)]));
     }
 
     #[test]
     fn an_order_without_a_total_is_rejected() {
-        let products = [product(1, money(500, "EUR"), 9), product(2, money(500, "USD"), 9)];
+        let offers = [offer(1, money(500, "EUR"), 9), offer(2, money(500, "USD"), 9)];
         assert_eq!(
-            decide(&[line(1, 1), line(2, 1)], products).reason,
+            decide(&[line(1, 1), line(2, 1)], offers).reason,
             Some(RejectionReason::MixedCurrencies)
         );
-        let dear = || product(1, money(i64::MAX, "EUR"), 9);
+        let dear = || offer(1, money(i64::MAX, "EUR"), 9);
         assert_eq!(decide(&[line(1, 1)], [dear()]).state, ReservationState::Reserved);
         assert_eq!(decide(&[line(1, 2)], [dear()]).reason, Some(RejectionReason::TotalTooLarge));
         assert_eq!(decide(&[line(1, 1), line(1, 1)], [dear()]).reason, Some(RejectionReason::TotalTooLarge));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{KEY, ProductRow, Repository, rejected, touch, traceparent};
-use crate::domain::{Line, Product, RejectionReason, Reservation, ReservationState, units_by_product};
+use crate::domain::{Line, Offer, Product, RejectionReason, Reservation, ReservationState, units_by_product};
 
 /// How long a reservation that takes no stock is kept: longer than a message lives (14 days, its time in the dead-letter
 /// queue included), also if it is redriven on its last day, because without it a late message would take the stock again.
@@ -56,25 +56,26 @@ impl Repository {
         Ok(row.map(Reservation::from))
     }
 
-    /// The reservation of an order, if there is one already, and those of the order's products that exist.
+    /// The reservation of an order, if there is one already, and on which terms those of the order's products that exist
+    /// are on offer.
     pub(crate) async fn order(
         &self,
         order_id: Uuid,
         lines: &[Line],
-    ) -> Result<(Option<Reservation>, HashMap<Uuid, Product>), StoreError> {
+    ) -> Result<(Option<Reservation>, HashMap<Uuid, Offer>), StoreError> {
         let mut keys: Vec<Key> = lines.iter().map(|line| Key::new(KEY, line.product_id)).collect();
         keys.push(key(order_id));
-        let (mut reservation, mut products) = (None, HashMap::new());
+        let (mut reservation, mut offers) = (None, HashMap::new());
         for row in self.table.get_many(&keys, Consistency::Strong).await? {
             match row {
                 Row::Reservation(row) => reservation = Some(Reservation::from(row)),
                 Row::Product(row) => {
-                    let product = Product::from(row);
-                    products.insert(product.product_id, product);
+                    let Product { product_id, price, stock, .. } = row.into();
+                    offers.insert(product_id, Offer { price, stock });
                 }
             }
         }
-        Ok((reservation, products))
+        Ok((reservation, offers))
     }
 
     /// Writes an order's first reservation and, if it is one that takes stock, takes all of it: under the condition
@@ -210,8 +211,8 @@ mod tests {
         /// What would be written for an order of three, as things stand.
         async fn decided(&self) -> Reservation {
             let line = Line { product_id: self.product.product_id, quantity: 3, unit_price: None };
-            let (_, products) = self.repository.order(ORDER, &[line]).await.unwrap();
-            Reservation::decide(ORDER, &[line], &products, Timestamp::now())
+            let (_, offers) = self.repository.order(ORDER, &[line]).await.unwrap();
+            Reservation::decide(ORDER, &[line], &offers, Timestamp::now())
         }
 
         async fn stock(&self) -> u32 {

@@ -67,6 +67,40 @@ async fn a_decision_stays_whatever_changes_later() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_of_a_product_is_not_believed() {
+    let shop = Shop::open();
+    let product = shop.product(5).await;
+    let admin = async |request: door::HttpEvent| shop.admin(request).await.status;
+    let order = async |units: u32| {
+        let id = Uuid::now_v7();
+        assert_eq!(shop.deliver([placed(id, &[(product, units)])]).await, ALL_DONE);
+        let reservation = shop.db_reservation(id).await.unwrap();
+        let price = reservation.lines[0].unit_price.map(|price| price.amount);
+        (reservation.state, reservation.reason, price)
+    };
+    let reserved = |price| ("RESERVED".to_owned(), None, Some(price));
+    let rejected = |reason: &str| ("REJECTED".to_owned(), Some(reason.to_owned()), None);
+    assert_eq!(order(1).await, reserved(500));
+
+    let dearer = json!({"price": {"amount": 700, "currency": "EUR"}});
+    assert_eq!(admin(door::http_v2("PATCH", &path(product)).json(&dearer)).await, 200);
+    assert_eq!(order(1).await, reserved(700));
+
+    let stock = |change: i32| door::http_v2("POST", &format!("{}/stock", path(product))).json(&json!({"change": change}));
+    assert_eq!(admin(stock(-2)).await, 200);
+    assert_eq!(order(2).await, rejected("out_of_stock"));
+    assert_eq!(order(1).await, reserved(700));
+    assert_eq!(order(1).await, rejected("out_of_stock"));
+    assert_eq!(admin(stock(5)).await, 200);
+    assert_eq!(order(5).await, reserved(700));
+
+    assert_eq!(admin(stock(5)).await, 200);
+    assert_eq!(order(1).await, reserved(700));
+    assert_eq!(admin(door::http_v2("DELETE", &path(product))).await, 204);
+    assert_eq!(order(1).await, rejected("unknown_product"));
+}
+
+#[tokio::test]
 async fn duplicate_messages_take_and_return_stock_once() {
     let shop = Shop::open();
     let (product, id) = (shop.product(5).await, Uuid::now_v7());
