@@ -55,8 +55,8 @@ struct Options {
     #[arg(long, value_name = "NUMBER")]
     warm: Option<usize>,
     /// How much later the store answers when batches are measured a second time; 0 leaves that out
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 3.0)]
-    store_latency: f64,
+    #[arg(long, value_name = "MILLISECONDS", default_value = "3ms", value_parser = latency)]
+    store_latency: Duration,
     /// Folder for results.json and the plots
     #[arg(long, value_name = "FOLDER", default_value = "target/bench/results")]
     out: PathBuf,
@@ -97,8 +97,7 @@ fn run(options: Options) -> Result<()> {
         slice: 100,
         warm_up: 100,
         more_roots: options.more_roots,
-        store_latency: Duration::try_from_secs_f64(options.store_latency / 1000.0)
-            .context("--store-latency is no time")?,
+        store_latency: options.store_latency,
         work: root.join("target/bench"),
         root,
     };
@@ -108,6 +107,13 @@ fn run(options: Options) -> Result<()> {
     println!("\n{}", report.text());
     println!("Written: results.json, cold-start.svg, warm-latency.svg in {}", options.out.display());
     Ok(())
+}
+
+/// Reads `3`, `3ms` or `0.5ms`.
+fn latency(text: &str) -> Result<Duration> {
+    let number = text.strip_suffix("ms").unwrap_or(text).trim();
+    let milliseconds: f64 = number.parse().with_context(|| format!("{number} is no number"))?;
+    Duration::try_from_secs_f64(milliseconds / 1000.0).context("no possible latency")
 }
 
 /// The targets that are meant; all, if nothing is said.
@@ -122,4 +128,29 @@ fn selected(only: &[String]) -> Result<Vec<&'static Target>> {
     let is_meant =
         |target: &&Target| only.is_empty() || only.iter().any(|name| target.name.starts_with(name.as_str()));
     Ok(TARGETS.iter().filter(is_meant).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_in_milliseconds() {
+        let micros = |text| latency(text).unwrap().as_micros();
+        assert_eq!(["3", "3ms", "0.5 ms", "0"].map(micros), [3000, 3000, 500, 0]);
+        for wrong in ["", "soon", "-1", "3s"] {
+            latency(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn targets_are_selected_by_the_beginnings_of_their_names() {
+        let names = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(|&name| name.to_owned()).collect();
+            selected(&only).map(|targets| targets.iter().map(|target| target.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["lean", "product-get"]).unwrap(), ["product-get", "lean-get", "lean-put"]);
+        assert_eq!(names(&[]).unwrap().len(), TARGETS.len());
+        assert!(names(&["product-got"]).unwrap_err().to_string().contains("product-list"));
+    }
 }

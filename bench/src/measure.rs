@@ -167,6 +167,8 @@ pub struct Bench {
     store: Store,
     workload: Workload,
     cases: Vec<Case>,
+    /// Nobody always comes after the same neighbour, and the order is the same in each run.
+    order: fastrand::Rng,
 }
 
 impl Bench {
@@ -182,7 +184,7 @@ impl Bench {
         let workload = Workload::new(&plan.root.join("events"), &mut store, &launch)
             .context("the shop can't be filled through its own services")?;
         let cases = cases(&plan, &store)?;
-        Ok(Self { plan, store, workload, cases })
+        Ok(Self { plan, store, workload, cases, order: fastrand::Rng::with_seed(1) })
     }
 
     /// Measures all.
@@ -219,11 +221,10 @@ impl Bench {
         let rounds = self.plan.cold;
         let mut progress = Progress::new("cold starts", rounds);
         let mut samples: BTreeMap<usize, Vec<ColdSample>> = BTreeMap::new();
-        let started = self.started_cold();
-        for round in 0..rounds {
-            // Nobody always comes after the same neighbour.
-            for turn in 0..started.len() {
-                let index = started[(turn + round) % started.len()];
+        let mut started = self.started_cold();
+        for _ in 0..rounds {
+            self.order.shuffle(&mut started);
+            for &index in &started {
                 let sample = self.cold_sample(index)?;
                 samples.entry(index).or_default().push(sample);
             }
@@ -270,6 +271,7 @@ impl Bench {
         started.retain(|index| self.cases[*index].transport == Transport::Https);
         let mut calls: BTreeMap<(usize, u64), Vec<Nanos>> = BTreeMap::new();
         for _ in 0..rounds {
+            self.order.shuffle(&mut started);
             for &index in &started {
                 for memory in MEMORIES {
                     let Self { store, workload, cases, .. } = self;
@@ -319,7 +321,7 @@ impl Bench {
         indices: &[usize],
         calls: usize,
     ) -> Result<BTreeMap<usize, (Warm, u64)>> {
-        let Self { plan, store, workload, cases } = self;
+        let Self { plan, store, workload, cases, order } = self;
         let rounds = calls.div_ceil(plan.slice);
         if indices.is_empty() {
             return Ok(BTreeMap::new());
@@ -334,10 +336,11 @@ impl Bench {
             }
             living.push(Living { case, function, latencies: Vec::new(), cpu: 0, aws_calls: BTreeMap::new() });
         }
-        for round in 0..rounds {
-            let count = living.len();
-            for turn in 0..count {
-                living[(turn + round) % count].take_turn(plan.slice, workload, store)?;
+        let mut turns: Vec<usize> = (0..living.len()).collect();
+        for _ in 0..rounds {
+            order.shuffle(&mut turns);
+            for &turn in &turns {
+                living[turn].take_turn(plan.slice, workload, store)?;
             }
             progress.advance();
         }

@@ -22,6 +22,8 @@ pub struct Goal {
     pub aim: f64,
     /// The figure wherever it was measured; the highest counts.
     pub measured: Vec<(String, f64)>,
+    /// The figure of a reference, which shows what can be reached.
+    pub reference: Option<(String, f64)>,
 }
 
 impl Goal {
@@ -50,9 +52,14 @@ pub(super) fn goals(results: &Results, build: &str) -> Vec<Goal> {
         must,
         aim,
         measured,
+        reference: None,
     };
     vec![
-        goal("https: init before warm-up / no-op", 1.3, 1.1, figures.start()),
+        // The first contact that ends this time comes after the SDK has prepared its first request, in lean, too.
+        Goal {
+            reference: figures.start("lean-get"),
+            ..goal("https: init before warm-up / no-op", 1.3, 1.1, figures.starts())
+        },
         goal("https: init + first call / naive", 0.15, 0.11, figures.whole_start()),
         goal("https: first call at a 128 MB share, ms", 2.0, 0.6, figures.first_call_at_128()),
         goal("warm product GET p50 / lean", 1.25, 1.1, figures.warm_by_lean()),
@@ -100,10 +107,16 @@ impl Figures<'_> {
         pairs.filter_map(ratio).collect()
     }
 
-    fn start(&self) -> Vec<(String, f64)> {
+    fn starts(&self) -> Vec<(String, f64)> {
         let services = TARGETS.iter().filter(|target| target.cold && target.program.is_service());
-        let pairs: Vec<_> = services.map(|target| (target.name, "no-op")).collect();
-        self.ratios(&pairs, &[Transport::Https], |row| Some(row.cold.as_ref()?.before_warm_up.p50))
+        services.filter_map(|target| self.start(target.name)).collect()
+    }
+
+    fn start(&self, target: &str) -> Option<(String, f64)> {
+        let ratios = self.ratios(&[(target, "no-op")], &[Transport::Https], |row| {
+            Some(row.cold.as_ref()?.before_warm_up.p50)
+        });
+        ratios.into_iter().next()
     }
 
     fn whole_start(&self) -> Vec<(String, f64)> {
@@ -175,7 +188,7 @@ mod tests {
 
     fn goal(figures: &[f64]) -> Goal {
         let measured = figures.iter().map(|figure| (String::new(), *figure)).collect();
-        Goal { build: String::new(), name: String::new(), must: 3.0, aim: 2.0, measured }
+        Goal { build: String::new(), name: String::new(), must: 3.0, aim: 2.0, measured, reference: None }
     }
 
     #[test]

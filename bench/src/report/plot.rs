@@ -62,13 +62,13 @@ pub(super) fn warm_latency(results: &Results) -> String {
     let least = rows.iter().map(|row| of(row, 1)).fold(f64::MAX, f64::min).min(1e6).log10().floor();
     let most = rows.iter().map(|row| of(row, 99)).fold(10.0, f64::max).log10().ceil();
     let x = |value: f64| LEFT + (value.log10() - least) / (most - least).max(1.0) * (WIDTH - LEFT - RIGHT);
-    let mut plot = Plot::new("Warm calls over https, in µs", rows.len());
+    let mut plot = Plot::new("Warm calls over https", rows.len());
     plot.text(LEFT, 56.0, "start", "line: p1 to p99 · box: p25 to p75 · bar and figure: p50");
     for exponent in least as i32..=most as i32 {
         for factor in [1.0, 2.0, 5.0] {
             let value = factor * 10_f64.powi(exponent);
             if value.log10() <= most {
-                plot.mark(x(value), &format!("{value}"));
+                plot.mark(x(value), &duration(value));
             }
         }
     }
@@ -79,7 +79,7 @@ pub(super) fn warm_latency(results: &Results) -> String {
         plot.rectangle(p1, y - 1.0, p99 - p1, 2.0, colour);
         plot.rectangle(p25, y - BAR / 2.0, (p75 - p25).max(1.0), BAR, colour);
         plot.rectangle(p50 - 1.5, y - BAR / 2.0 - 3.0, 3.0, BAR + 6.0, "#222222");
-        plot.text(p99 + 8.0, y + 4.0, "start", &format!("{:.0}", of(row, 50)));
+        plot.text(p99 + 8.0, y + 4.0, "start", &duration(of(row, 50)));
     }
     plot.finish()
 }
@@ -88,6 +88,16 @@ pub(super) fn warm_latency(results: &Results) -> String {
 fn shown(results: &Results) -> impl Iterator<Item = &Row> {
     let secured = results.rows.iter().any(|row| row.transport == Transport::Https);
     results.rows.iter().filter(move |row| (row.transport == Transport::Https) == secured)
+}
+
+/// Microseconds as they are read most easily.
+fn duration(us: f64) -> String {
+    match us {
+        10_000.0.. => format!("{:.0} ms", us / 1000.0),
+        1000.0.. if us % 1000.0 > 0.0 => format!("{:.1} ms", us / 1000.0),
+        1000.0.. => format!("{} ms", us / 1000.0),
+        _ => format!("{us:.0} µs"),
+    }
 }
 
 /// The next of 1, 2, 5, 10, 20 …
@@ -161,6 +171,12 @@ mod tests {
     #[test]
     fn scales_have_round_steps() {
         assert_eq!([0.7, 1.0, 1.2, 3.0, 7.0, 45.0].map(nice_step), [1.0, 1.0, 2.0, 5.0, 10.0, 50.0]);
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let texts = [22.4, 500.0, 1000.0, 2099.0, 17_091.0].map(duration);
+        assert_eq!(texts, ["22 µs", "500 µs", "1 ms", "2.1 ms", "17 ms"]);
     }
 
     #[test]

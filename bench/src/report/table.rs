@@ -141,9 +141,11 @@ fn write_goals(text: &mut String, build: &str, goals: &[Goal]) -> std::fmt::Resu
     writeln!(text, "\n{:<42} {:>6} {:>6} {:>9}", format!("Goals, build {build}"), "must", "aim", "measured")?;
     for goal in goals.iter().filter(|goal| goal.build == build) {
         let worst = goal.worst().map_or(String::new(), |worst| format!("{worst:.2}"));
-        let parts: Vec<String> =
-            goal.measured.iter().map(|(what, figure)| format!("{what} {figure:.2}")).collect();
-        let parts = parts.join("; ");
+        let part = |(what, figure): &(String, f64)| format!("{what} {figure:.2}");
+        let mut parts = goal.measured.iter().map(part).collect::<Vec<_>>().join("; ");
+        if let Some(reference) = &goal.reference {
+            parts += &format!(" (for comparison: {})", part(reference));
+        }
         let (name, must, aim, verdict) = (&goal.name, goal.must, goal.aim, goal.verdict());
         writeln!(text, "{name:<42} {must:>6} {aim:>6} {worst:>9}  {verdict:<12}  {parts}")?;
     }
