@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use dynoxide::types::{Item, item_size, write_capacity_units};
+use dynoxide::types::{Item, TRANSACTIONAL_CAPACITY_FACTOR, item_size, write_capacity_units};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -23,8 +23,9 @@ use crate::{
 /// queues to a [`TopicStub`], and Secrets Manager is answered here.
 ///
 /// DynamoDB's request units are what the emulator says that a call consumed: it follows the rules of AWS for item
-/// sizes, consistency, transactions and indexes. A write whose condition failed is charged as DynamoDB charges it, by
-/// the row that stood in the way.
+/// sizes, consistency, transactions and indexes. The emulator reports nothing for a write whose condition failed, which
+/// is charged by the row that stood in the way; the other parts of a transaction that was cancelled are taken to be
+/// below 1 KB.
 pub struct CountingEndpoint {
     endpoint: String,
     state: Arc<Counter>,
@@ -184,9 +185,20 @@ impl Call {
                 call.index_writes += units(consumed) - units(&consumed["Table"]);
             }
         }
-        if answer["__type"].as_str().is_some_and(|error| error.ends_with("ConditionalCheckFailedException")) {
-            let row: Item = serde_json::from_value(answer["Item"].clone()).unwrap_or_default();
-            call.table_writes += write_capacity_units(item_size(&row));
+        // A write whose condition failed is paid like one that happened, and so is each part of a transaction.
+        let units = |row: &Value| {
+            let row: Item = serde_json::from_value(row.clone()).unwrap_or_default();
+            write_capacity_units(item_size(&row))
+        };
+        let error = answer["__type"].as_str().and_then(|error| error.rsplit('#').next());
+        match error {
+            Some("ConditionalCheckFailedException") => call.table_writes += units(&answer["Item"]),
+            Some("TransactionCanceledException") => {
+                let parts = one_or_many(&answer["CancellationReasons"]).into_iter();
+                let parts = parts.map(|reason| units(&reason["Item"]));
+                call.table_writes += TRANSACTIONAL_CAPACITY_FACTOR * parts.sum::<f64>();
+            }
+            _ => {}
         }
         call
     }

@@ -1,4 +1,7 @@
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Put, TransactWriteItem},
+};
 use test_support::{Call, CountingEndpoint, TestTable};
 
 fn client(endpoint: &CountingEndpoint) -> Client {
@@ -35,6 +38,24 @@ async fn calls_are_counted_with_their_request_units() {
         [call("PutItem", 0.0, 1.0, 1.0), call("PutItem", 0.0, 1.0, 0.0), call("GetItem", 0.5, 0.0, 0.0)];
     assert_eq!(endpoint.take(), expected);
     assert_eq!(endpoint.take(), [], "they are taken once");
+}
+
+#[tokio::test]
+async fn a_cancelled_transaction_is_not_free() {
+    let (endpoint, table) = (CountingEndpoint::start("{}"), TestTable::orders());
+    let part = |key: &str| {
+        let put = Put::builder()
+            .table_name(table.name())
+            .item("order_id", id(key))
+            .condition_expression("attribute_not_exists(order_id)");
+        TransactWriteItem::builder().put(put.build().unwrap()).build()
+    };
+    let client = client(&endpoint);
+    client.transact_write_items().transact_items(part("1")).send().await.unwrap();
+    let cancelled = client.transact_write_items().transact_items(part("1")).transact_items(part("2"));
+    cancelled.send().await.unwrap_err();
+    let writes: Vec<_> = endpoint.take().into_iter().map(|call| call.table_writes).collect();
+    assert_eq!(writes, [2.0, 4.0]);
 }
 
 #[tokio::test]
