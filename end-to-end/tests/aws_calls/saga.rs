@@ -20,6 +20,10 @@ async fn sagas(count: usize) -> Vec<Measured> {
         baskets.push([shop.new_product(&admin, "kitchen").await, shop.new_product(&admin, "garden").await]);
     }
     shop.stream("products", None).await;
+    // Somebody has ordered these products before.
+    for products in &baskets {
+        shop.confirmed(&customer, products).await;
+    }
     shop.ledger.clear();
 
     for products in &baskets {

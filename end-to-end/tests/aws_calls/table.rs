@@ -175,7 +175,11 @@ async fn queues(shop: &mut Shop) {
     let products = [shop.new_product(&admin, "kitchen").await, shop.new_product(&admin, "garden").await];
     shop.stream("products", None).await;
 
-    // An order that is confirmed, with every message twice.
+    // The first order of these products, and one that is confirmed, with every message twice.
+    shop.place(&customer, &products).await;
+    let placed = shop.stream("orders", None).await;
+    shop.queue("stock-requests", Some("of products not seen before"), &placed).await;
+    shop.stream("products", None).await;
     let confirmed = shop.place(&customer, &products).await;
     let placed = shop.stream("orders", Some("")).await;
     shop.queue("stock-requests", Some(""), &placed).await;
