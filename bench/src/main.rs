@@ -12,14 +12,23 @@ use bench::{
     store::{self, Transport},
     targets::{TARGETS, Target},
 };
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 
-/// Measures the services and what they are compared with.
+/// Measure cold starts, warm calls, memory and package sizes of the services
+///
+/// Everything takes turns with everything, in one run, beside three references: `no-op`, the least that a function can
+/// do; `lean`, the leanest handler with the AWS SDK; `naive`, all defaults. A wrong answer ends the run.
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask bench")]
+#[command(bin_name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
 enum Command {
-    /// Measure cold starts, warm calls, memory and package sizes
-    Run(Options),
     /// The process that stands for AWS, and talks to the one that measures
     #[command(hide = true)]
     Store {
@@ -30,28 +39,28 @@ enum Command {
 
 #[derive(Args)]
 struct Options {
-    /// Few rounds: figures for a first impression
+    /// Few rounds, for a first impression: 5 cold starts, 300 warm calls
     #[arg(long)]
     quick: bool,
-    /// Measure these targets alone: names, or beginnings of names
-    #[arg(long, value_delimiter = ',')]
+    /// Measure these targets alone: names, or beginnings of names, with commas between
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
     /// Use these transports to the store alone
     #[arg(long, value_delimiter = ',', value_enum, default_values = ["http", "https"])]
     transport: Vec<Transport>,
-    /// Folder with the built services, as in <service>/bootstrap
-    #[arg(long, default_value = "target/lambda")]
+    /// Folder with the built services, as in <service>/bootstrap; if it is named, they are not built first
+    #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
     services: PathBuf,
     /// Another build of the services, measured in the same run; may be repeated
     #[arg(long, value_name = "LABEL=FOLDER")]
     compare: Vec<String>,
     /// Folder with the built references
-    #[arg(long, default_value = "target/bench-references")]
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench-references")]
     references: PathBuf,
-    /// Fresh processes for each cold start
+    /// Fresh processes for each cold start [default: 30]
     #[arg(long, value_name = "NUMBER")]
     cold: Option<usize>,
-    /// Warm calls of each target; of those that take long, a part
+    /// Warm calls of each target; of those that take long, a part [default: 2000]
     #[arg(long, value_name = "NUMBER")]
     warm: Option<usize>,
     /// How much later the store answers when batches are measured a second time; 0 leaves that out
@@ -66,9 +75,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Command::parse() {
-        Command::Run(options) => bench::stop_on_signals().and_then(|()| run(options)),
-        Command::Store { template } => store::serve(&template),
+    let Cli { command, options } = Cli::parse();
+    let outcome = match command {
+        None => bench::stop_on_signals().and_then(|()| run(options)),
+        Some(Command::Store { template }) => store::serve(&template),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -75,10 +75,22 @@ fn build_references() -> Result<()> {
 
 /// The runner shows by itself how far it is, and what it found.
 fn measure(arguments: &Arguments) -> Result<()> {
-    let status = Group::start(command(RUNNER).arg("run").args(&arguments.arguments))?.wait()?;
+    let status = Group::start(command(RUNNER).args(&arguments.arguments))?.wait()?;
     if processes::interrupted() {
         bail!("interrupted");
     }
     ensure!(status.success(), "the benchmark failed, for the reason above");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_found_with_and_without_a_value() {
+        let arguments = ["--quick", "--services=folder"].map(OsString::from).to_vec();
+        let arguments = Arguments { arguments };
+        assert_eq!(["--quick", "--services", "--help"].map(|name| arguments.has(name)), [true, true, false]);
+    }
 }
