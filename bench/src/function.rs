@@ -60,7 +60,9 @@ impl Function {
             .stdout(log.try_clone()?)
             .stderr(log);
         let at = clock::now();
-        let child = command.spawn().with_context(|| format!("can't start {}", launch.bootstrap.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("can't start {}: is it built?", launch.bootstrap.display()))?;
         let mut function = Self { child, api, log: launch.log.clone() };
         let Self { child, api, log } = &mut function;
         let ready = api.wait_until_ready(&mut || check(child, log))?;
