@@ -75,9 +75,9 @@ impl Function {
         api.invoke(event, &mut || check(child, log))
     }
 
-    /// The last lines that it logged.
-    pub fn log_tail(&self) -> String {
-        tail(&self.log)
+    /// The last lines that it logged, to be put behind an error.
+    pub fn last_words(&self) -> String {
+        last_words(&self.log)
     }
 
     /// Its process.
@@ -112,16 +112,17 @@ fn check(child: &mut Child, log: &Path) -> Result<()> {
         bail!("interrupted");
     }
     match child.try_wait()? {
-        Some(status) => bail!("the function ended with {status}; its last lines:\n{}", tail(log)),
+        Some(status) => bail!("the function ended with {status}{}", last_words(log)),
         None => Ok(()),
     }
 }
 
-fn tail(log: &Path) -> String {
+fn last_words(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    let last = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+    if last.is_empty() { String::new() } else { format!("\nThe last that it logged:\n{last}") }
 }
 
 fn peak_memory_kib(status: &str) -> Option<u64> {

@@ -50,15 +50,7 @@ struct Book {
 /// Serves until the input ends. The first line of output tells where, as JSON; after that each line of input is a
 /// command, and gets one line as its answer.
 pub fn serve(template: &Path) -> Result<()> {
-    let database = Database::memory()?;
-    let text = fs::read_to_string(template).with_context(|| format!("can't read {}", template.display()))?;
-    let yaml: Yaml = yaml_serde::from_str(&text).context("the template is no YAML")?;
-    for (table, resource) in TABLES {
-        let request = serde_json::from_value(definition(&yaml, table, resource)?)?;
-        database.create_table(request).with_context(|| format!("can't make the table {table}"))?;
-    }
-    let aws = Arc::new(Aws { database, latency: AtomicU64::default(), book: Mutex::default() });
-
+    let aws = Arc::new(Aws::new(template)?);
     let (tls, authority) = certificate()?;
     let tls = Arc::new(tls);
     let http = listen(&aws, Ok)?;
@@ -136,6 +128,19 @@ fn listen<S: Read + Write>(
 }
 
 impl Aws {
+    /// With the template's tables, all of them empty.
+    fn new(template: &Path) -> Result<Self> {
+        let database = Database::memory()?;
+        let text =
+            fs::read_to_string(template).with_context(|| format!("can't read {}", template.display()))?;
+        let yaml: Yaml = yaml_serde::from_str(&text).context("the template is no YAML")?;
+        for (table, resource) in TABLES {
+            let request = serde_json::from_value(definition(&yaml, table, resource)?)?;
+            database.create_table(request).with_context(|| format!("can't make the table {table}"))?;
+        }
+        Ok(Self { database, latency: AtomicU64::default(), book: Mutex::default() })
+    }
+
     fn serve(&self, stream: impl Read + Write) -> io::Result<()> {
         let mut connection = Connection::new(stream);
         while let Some(request) = connection.read()? {
@@ -287,4 +292,75 @@ fn secret(body: &str) -> Answer {
         200,
         json!({"Name": request["SecretId"], "VersionId": id, "SecretString": secret}).to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{ORDERS, PUBLISHED};
+
+    fn aws() -> Aws {
+        Aws::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap()
+    }
+
+    /// Status and body of the answer to a call.
+    fn call(aws: &Aws, target: &str, body: &Value) -> (u16, Value) {
+        let headers = vec![("x-amz-target".to_owned(), target.to_owned())];
+        let request =
+            Message { start: "POST / HTTP/1.1".to_owned(), headers, body: body.to_string().into_bytes() };
+        let answer = aws.answer(&request);
+        (answer.status, serde_json::from_str(&answer.body).unwrap())
+    }
+
+    #[test]
+    fn rows_are_kept_and_conditions_count() {
+        let aws = aws();
+        let row = json!({"order_id": {"S": "o"}, "version": {"N": "1"}});
+        let put = json!({"TableName": ORDERS, "Item": row, "ConditionExpression": "attribute_not_exists(order_id)"});
+        assert_eq!(call(&aws, "DynamoDB_20120810.PutItem", &put).0, 200);
+        let (status, error) = call(&aws, "DynamoDB_20120810.PutItem", &put);
+        let kind = error["__type"].as_str().unwrap();
+        assert!(status == 400 && kind.ends_with("#ConditionalCheckFailedException"), "{error}");
+        let get = json!({"TableName": ORDERS, "Key": {"order_id": {"S": "o"}}});
+        assert_eq!(call(&aws, "DynamoDB_20120810.GetItem", &get), (200, json!({"Item": row})));
+        assert_eq!(aws.obey(Command::Calls), json!({"PutItem": 2, "GetItem": 1}));
+    }
+
+    #[test]
+    fn the_secret_has_one_version() {
+        let aws = aws();
+        let secret = |stage| {
+            let request = json!({"SecretId": "s", "VersionStage": stage});
+            call(&aws, "secretsmanager.GetSecretValue", &request)
+        };
+        let (status, current) = secret("AWSCURRENT");
+        assert_eq!(status, 200);
+        assert!(current["SecretString"].as_str().unwrap().contains(API_KEY));
+        assert_eq!(secret("AWSPREVIOUS").1["__type"], "ResourceNotFoundException");
+    }
+
+    #[test]
+    fn every_published_event_is_taken_and_counted() {
+        let aws = aws();
+        let form = "Action=PublishBatch&PublishBatchRequestEntries.member.1.Id=0\
+                    &PublishBatchRequestEntries.member.2.Id=1";
+        let answer = aws.publish(form);
+        assert_eq!((answer.status, answer.body.matches("<MessageId>").count()), (200, 2));
+        assert_eq!(aws.obey(Command::Calls), json!({"PublishBatch": 1, PUBLISHED: 2}));
+    }
+
+    #[test]
+    fn what_no_function_needs_is_refused() {
+        for target in ["DynamoDB_20120810.Scan", "AmazonSQS.SendMessage"] {
+            assert_eq!(call(&aws(), target, &json!({})).0, 400, "{target}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_remembered_in_order() {
+        let aws = aws();
+        [10, 20, 30].into_iter().for_each(|at| aws.note_contact(at));
+        assert_eq!(aws.obey(Command::FirstContactSince(15)), 20);
+        assert_eq!(aws.obey(Command::FirstContactSince(31)), Value::Null);
+    }
 }
