@@ -140,8 +140,8 @@ fn write_shares(text: &mut String, report: &Report) -> std::fmt::Result {
 fn write_goals(text: &mut String, build: &str, goals: &[Goal]) -> std::fmt::Result {
     writeln!(text, "\n{:<42} {:>6} {:>6} {:>9}", format!("Goals, build {build}"), "must", "aim", "measured")?;
     for goal in goals.iter().filter(|goal| goal.build == build) {
-        let worst = goal.worst().map_or(String::new(), |worst| format!("{worst:.2}"));
-        let part = |(what, figure): &(String, f64)| format!("{what} {figure:.2}");
+        let worst = goal.worst().map_or(String::new(), figure);
+        let part = |(what, value): &(String, f64)| format!("{what} {}", figure(*value));
         let mut parts = goal.measured.iter().map(part).collect::<Vec<_>>().join("; ");
         if let Some(reference) = &goal.reference {
             parts += &format!(" (for comparison: {})", part(reference));
@@ -150,4 +150,9 @@ fn write_goals(text: &mut String, build: &str, goals: &[Goal]) -> std::fmt::Resu
         writeln!(text, "{name:<42} {must:>6} {aim:>6} {worst:>9}  {verdict:<12}  {parts}")?;
     }
     Ok(())
+}
+
+/// With as many digits as tell it from a limit.
+fn figure(value: f64) -> String {
+    if value < 1.0 { format!("{value:.3}") } else { format!("{value:.2}") }
 }
