@@ -3,7 +3,12 @@
 // A task's output is its purpose.
 #![allow(clippy::print_stdout)]
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use bench::{
@@ -111,12 +116,25 @@ fn run(options: Options) -> Result<()> {
         work: root.join("target/bench"),
         root,
     };
+    let _turn = turn(&plan.work)?;
     let results = Bench::set_up(plan.clone())?.run()?;
     let report = Report::new(&plan, results);
     report.write(&options.out)?;
     println!("\n{}", report.text());
     println!("Written: results.json, cold-start.svg, warm-latency.svg in {}", options.out.display());
     Ok(())
+}
+
+/// Waits until nobody else measures: two at once would measure each other. The turn ends with the file.
+fn turn(folder: &Path) -> Result<File> {
+    fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+    if file.try_lock().is_err() {
+        eprintln!("waiting for another measurement to end");
+        file.lock().with_context(|| format!("can't lock {}", path.display()))?;
+    }
+    Ok(file)
 }
 
 /// Reads `3`, `3ms` or `0.5ms`.

@@ -52,7 +52,7 @@ pub struct Plan {
     pub more_roots: Option<PathBuf>,
     /// How much later every answer of AWS comes when batches are measured a second time.
     pub store_latency: Duration,
-    /// Where logs and the like go.
+    /// Where logs and the like go: a folder that exists, and that is for this run alone.
     pub work: PathBuf,
 }
 
@@ -174,7 +174,6 @@ pub struct Bench {
 impl Bench {
     /// Starts the store and fills it.
     pub fn set_up(plan: Plan) -> Result<Self> {
-        fs::create_dir_all(&plan.work).with_context(|| format!("can't make {}", plan.work.display()))?;
         let template = plan.root.join("template.yaml");
         let mut store = Store::start(&template, &plan.work, plan.more_roots.as_deref())?;
         let services = &plan.builds.first().context("no build to measure")?.1;

@@ -6,7 +6,7 @@ use clap::Args;
 use crate::{
     processes::{self, Group, command, execute},
     progress::step,
-    tools::{self, Turn},
+    tools,
 };
 
 /// Where cargo puts what it builds with the profile `bench`.
@@ -39,8 +39,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return measure(arguments);
     }
     tools::install()?;
-    // Two measurements at once would measure each other.
-    let _turn = Turn::take(".local/bench.lock")?;
     step("build what measures", build_runner)?;
     // Who names a folder of services has built them.
     if !arguments.has("--services") {

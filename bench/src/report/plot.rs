@@ -65,7 +65,7 @@ pub(super) fn warm_latency(results: &Results) -> String {
     let mut plot = Plot::new("Warm calls over https", rows.len());
     plot.text(LEFT, 56.0, "start", "line: p1 to p99 · box: p25 to p75 · bar and figure: p50");
     for exponent in least as i32..=most as i32 {
-        for factor in [1.0, 2.0, 5.0] {
+        for factor in [1.0, 3.0] {
             let value = factor * 10_f64.powi(exponent);
             if value.log10() <= most {
                 plot.mark(x(value), &duration(value));
