@@ -1,10 +1,11 @@
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     clock::{self, Nanos},
@@ -42,27 +43,58 @@ pub struct Start {
     pub ready: Nanos,
 }
 
+impl Launch {
+    /// How long the function needs until it would turn to AWS for the first time: without a variable it has all the
+    /// same to do until then, and what it does next is to tell that this variable is missing.
+    pub fn time_to_refusal(&self, missing: &str) -> Result<Nanos> {
+        let api = RuntimeApi::start()?;
+        let mut command = self.command(&api)?;
+        command.env_remove(missing).stdout(Stdio::piped()).stderr(Stdio::null());
+        let at = clock::now();
+        let mut child = self.spawn(&mut command)?;
+        let mut output = BufReader::new(child.stdout.take().context("a function without an output")?);
+        let read = output.fill_buf().map(|_| clock::now());
+        let mut said = String::new();
+        let told = read.and_then(|read| output.read_line(&mut said).map(|_| read));
+        // As for every function: it may have ended already.
+        child.kill().ok();
+        child.wait().ok();
+        let bootstrap = self.bootstrap.display();
+        let told = told.with_context(|| format!("can't read what {bootstrap} says"))?;
+        ensure!(
+            said.contains(missing),
+            "without {missing}, {bootstrap} should refuse to start, but it says: {said}"
+        );
+        Ok(told - at)
+    }
+
+    fn command(&self, api: &RuntimeApi) -> Result<Command> {
+        let folder = self.bootstrap.parent().context("a bootstrap without a folder")?;
+        let mut command = Command::new(&self.bootstrap);
+        command
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", api.address()?)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(folder)
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<Child> {
+        command.spawn().with_context(|| format!("can't start {}: is it built?", self.bootstrap.display()))
+    }
+}
+
 impl Function {
     /// Starts a function and waits until it is ready.
     pub fn start(launch: &Launch) -> Result<(Self, Start)> {
         let api = RuntimeApi::start()?;
-        let address = api.address()?;
         let log = File::create(&launch.log)
             .with_context(|| format!("can't write the log {}", launch.log.display()))?;
-        let folder = launch.bootstrap.parent().context("a bootstrap without a folder")?;
-        let mut command = Command::new(&launch.bootstrap);
-        command
-            .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", address)
-            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        let mut command = launch.command(&api)?;
+        command.stdout(log.try_clone()?).stderr(log);
         let at = clock::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("can't start {}: is it built?", launch.bootstrap.display()))?;
+        let child = launch.spawn(&mut command)?;
         let mut function = Self { child, api, log: launch.log.clone() };
         let Self { child, api, log } = &mut function;
         let ready = api.wait_until_ready(&mut || check(child, log))?;
@@ -138,6 +170,22 @@ mod tests {
     fn peak_memory_is_read() {
         assert_eq!(peak_memory_kib("VmPeak:\t  99 kB\nVmHWM:\t    5832 kB\nVmRSS:\t 1 kB\n"), Some(5832));
         assert_eq!(peak_memory_kib("VmRSS:\t 1 kB\n"), None);
+    }
+
+    #[test]
+    fn a_refusal_has_to_be_about_what_is_missing() {
+        let launch = |bootstrap: &str| Launch {
+            bootstrap: bootstrap.into(),
+            environment: vec![("SECRET_ID".to_owned(), "s".to_owned())],
+            log: "unused".into(),
+        };
+        // Prints its environment, which the variable is missing from, but not as its own.
+        let error = launch("/usr/bin/env").time_to_refusal("SECRET_ID").unwrap_err().to_string();
+        assert!(
+            error.contains("should refuse to start") && error.contains("AWS_LAMBDA_RUNTIME_API"),
+            "{error}"
+        );
+        launch("/usr/bin/env").time_to_refusal("LAMBDA_RUNTIME").unwrap();
     }
 
     #[test]

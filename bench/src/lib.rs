@@ -6,6 +6,8 @@
 
 /// One clock for all processes; processor time.
 pub mod clock;
+/// A sample event, filled in.
+mod event;
 /// One started `bootstrap`.
 pub mod function;
 /// HTTP/1.1, as little as is needed.

@@ -27,6 +27,9 @@ pub const THIS_BUILD: &str = "this";
 /// Of functions whose share of a processor is measured, in MB: the least, and what the services have.
 const MEMORIES: [u64; 2] = [128, 512];
 
+/// The variable that a service looks at last: without it, it is configured and can't go on.
+const NEEDED: &str = "SECRET_ID";
+
 /// What is measured, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -95,6 +98,9 @@ pub struct Row {
 /// Cold starts, in microseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cold {
+    /// From the start of the process until it has its configuration and its clients, and would turn to AWS. Of services
+    /// alone: a start of its own, which ends there.
+    pub configured: Option<Summary>,
     /// From the start of the process until it first turns to AWS, or is ready if it never does.
     pub before_warm_up: Summary,
     /// From the start of the process until it is ready.
@@ -108,6 +114,8 @@ pub struct Cold {
 /// One cold start, in nanoseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ColdSample {
+    /// See [`Cold`].
+    pub configured: Option<Nanos>,
     /// See [`Cold`].
     pub before_warm_up: Nanos,
     /// See [`Cold`].
@@ -235,7 +243,9 @@ impl Bench {
         let cold = samples.into_iter().filter_map(|(index, samples)| {
             let of =
                 |value: fn(&ColdSample) -> Nanos| summary(&samples.iter().map(value).collect::<Vec<_>>());
+            let configured: Vec<Nanos> = samples.iter().filter_map(|sample| sample.configured).collect();
             let cold = Cold {
+                configured: summary(&configured),
                 before_warm_up: of(|sample| sample.before_warm_up)?,
                 init: of(|sample| sample.init)?,
                 first_call: of(|sample| sample.first_call)?,
@@ -250,10 +260,13 @@ impl Bench {
         let Self { store, workload, cases, .. } = self;
         let case = &cases[index];
         let event = workload.events(case.target.job, 1, store)?;
+        let is_service = case.target.program.is_service();
+        let configured = is_service.then(|| case.launch.time_to_refusal(NEEDED)).transpose()?;
         let (mut function, start) = Function::start(&case.launch).with_context(|| case.name())?;
         let contact = store.first_contact_since(start.at)?.filter(|contact| *contact < start.ready);
         let first_call = call(case, &mut function, &event[0])?;
         Ok(ColdSample {
+            configured,
             before_warm_up: contact.unwrap_or(start.ready) - start.at,
             init: start.ready - start.at,
             first_call,

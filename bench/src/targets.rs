@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    event::Event,
     function::{Function, Launch},
     store::{API_KEY, ORDERS, PRODUCTS, Store, Transport, USERS},
 };
@@ -185,7 +186,7 @@ const STOCK: u32 = 900_000_000;
 #[derive(Debug)]
 pub struct Workload {
     events: PathBuf,
-    samples: BTreeMap<(&'static str, &'static str), Value>,
+    samples: BTreeMap<(&'static str, &'static str), Event>,
     user_service: Function,
     token: String,
     token_since: Instant,
@@ -232,7 +233,7 @@ impl Workload {
         (0..count).map(|_| Ok(self.event(job, store)?.to_string())).collect()
     }
 
-    fn event(&mut self, job: Job, store: &mut Store) -> Result<Value> {
+    fn event(&mut self, job: Job, store: &mut Store) -> Result<Event> {
         match job {
             Job::GetProduct | Job::Nothing => {
                 let mut event = self.sample("product-service", "get-product")?;
@@ -324,7 +325,7 @@ impl Workload {
         name: &'static str,
         messages: usize,
         mut change: impl FnMut(usize, &mut Value, &str),
-    ) -> Result<Value> {
+    ) -> Result<Event> {
         let mut event = self.sample(service, name)?;
         let record = event["Records"][0].clone();
         let mut records = Vec::new();
@@ -343,11 +344,11 @@ impl Workload {
         Ok(event)
     }
 
-    fn sample(&mut self, service: &'static str, name: &'static str) -> Result<Value> {
+    fn sample(&mut self, service: &'static str, name: &'static str) -> Result<Event> {
         if !self.samples.contains_key(&(service, name)) {
             let path = self.events.join(service).join(name).with_extension("json");
             let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
-            let event = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
+            let event = Event::new(text).with_context(|| format!("{}", path.display()))?;
             self.samples.insert((service, name), event);
         }
         let mut event = self.samples[&(service, name)].clone();
@@ -438,7 +439,7 @@ fn parsed(text: &str) -> Value {
 }
 
 /// Sends a request to a function and answers the body of the answer.
-fn ask(function: &mut Function, event: &Value, status: u16) -> Result<Value> {
+fn ask(function: &mut Function, event: &Event, status: u16) -> Result<Value> {
     let answer = function.invoke(&event.to_string())?.body;
     let answer = answer.unwrap_or_else(|error| format!("a failed invocation: {error}"));
     let path = event["rawPath"].as_str().unwrap_or_default();

@@ -21,10 +21,26 @@ fn write_text(text: &mut String, report: &Report, rows: &[Row]) -> std::fmt::Res
         report.commit, settings.cold, settings.warm, settings.slice
     )?;
 
-    let line = |cells: [&dyn Display; 14]| {
-        let [name, build, transport, before, init, first, p50, p90, p99, cpu, aws, memory, size, zip] = cells;
+    let line = |cells: [&dyn Display; 15]| {
+        let [
+            name,
+            build,
+            transport,
+            configured,
+            before,
+            init,
+            first,
+            p50,
+            p90,
+            p99,
+            cpu,
+            aws,
+            memory,
+            size,
+            zip,
+        ] = cells;
         format!(
-            "{name:<20} {build:<8.8} {transport:<5} {before:>8} {init:>7} {first:>7} {p50:>8} {p90:>8} {p99:>8} \
+            "{name:<20} {build:<8.8} {transport:<5} {configured:>8} {before:>8} {init:>7} {first:>7} {p50:>8} {p90:>8} {p99:>8} \
              {cpu:>8} {aws:>6} {memory:>7} {size:>8} {zip:>7}"
         )
     };
@@ -35,6 +51,7 @@ fn write_text(text: &mut String, report: &Report, rows: &[Row]) -> std::fmt::Res
             &"p50 of cold starts",
             &"",
             &"",
+            &"con-",
             &"before",
             &"init",
             &"first",
@@ -52,19 +69,25 @@ fn write_text(text: &mut String, report: &Report, rows: &[Row]) -> std::fmt::Res
         text,
         "{}",
         line([
-            &"target", &"build", &"store", &"warm-up", &"", &"call", &"p50", &"p90", &"p99", &"a call",
-            &"calls", &"memory", &"", &"",
+            &"target", &"build", &"store", &"figured", &"warm-up", &"", &"call", &"p50", &"p90", &"p99",
+            &"a call", &"calls", &"memory", &"", &"",
         ])
     )?;
     writeln!(
         text,
         "{}",
-        line([&"", &"", &"", &"ms", &"ms", &"ms", &"us", &"us", &"us", &"us", &"", &"MiB", &"KiB", &"KiB"])
+        line([
+            &"", &"", &"", &"ms", &"ms", &"ms", &"ms", &"us", &"us", &"us", &"us", &"", &"MiB", &"KiB",
+            &"KiB"
+        ])
     )?;
     for row in rows {
         let ms = |of: fn(&crate::measure::Cold) -> f64| {
             row.cold.as_ref().map_or(String::new(), |cold| format!("{:.2}", of(cold) / 1000.0))
         };
+        let configured = row.cold.as_ref().and_then(|cold| cold.configured.as_ref());
+        let configured =
+            configured.map_or(String::new(), |configured| format!("{:.2}", configured.p50 / 1000.0));
         let us = |us: f64| format!("{us:.0}");
         let (warm, latency) = (&row.warm, &row.warm.latency);
         let aws_calls = warm.aws_calls_per_call.values().fold(0.0, |sum, calls| sum + calls);
@@ -75,6 +98,7 @@ fn write_text(text: &mut String, report: &Report, rows: &[Row]) -> std::fmt::Res
                 &row.target,
                 &row.build.as_deref().unwrap_or("-"),
                 &row.transport.name(),
+                &configured,
                 &ms(|cold| cold.before_warm_up.p50),
                 &ms(|cold| cold.init.p50),
                 &ms(|cold| cold.first_call.p50),
@@ -143,8 +167,9 @@ fn write_goals(text: &mut String, build: &str, goals: &[Goal]) -> std::fmt::Resu
         let worst = goal.worst().map_or(String::new(), figure);
         let part = |(what, value): &(String, f64)| format!("{what} {}", figure(*value));
         let mut parts = goal.measured.iter().map(part).collect::<Vec<_>>().join("; ");
-        if let Some(reference) = &goal.reference {
-            parts += &format!(" (for comparison: {})", part(reference));
+        if !goal.beside.is_empty() {
+            let beside = goal.beside.iter().map(part).collect::<Vec<_>>().join("; ");
+            parts += &format!(" (for comparison: {beside})");
         }
         let (name, must, aim, verdict) = (&goal.name, goal.must, goal.aim, goal.verdict());
         writeln!(text, "{name:<42} {must:>6} {aim:>6} {worst:>9}  {verdict:<12}  {parts}")?;
