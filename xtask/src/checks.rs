@@ -131,6 +131,11 @@ fn passed() -> Outcome {
 
 fn format() -> Result<Outcome> {
     cargo(&["fmt", "--all", "--check"], "format").context("run `cargo fmt --all`")?;
+    // What the services are compared with is not part of their workspace.
+    for manifest in ["bench/references/Cargo.toml", "bench/references/naive/Cargo.toml"] {
+        cargo(&["fmt", "--all", "--check", "--manifest-path", manifest], "format")
+            .with_context(|| format!("run `cargo fmt --all --manifest-path {manifest}`"))?;
+    }
     Ok(passed())
 }
 
