@@ -1,12 +1,15 @@
 //! The HTTP edge: everything between an API Gateway event and the service's routes, and back.
 
+/// Requests of HTTP APIs.
+mod api_gateway_v2;
+
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::catch_unwind,
     time::{Duration, Instant},
 };
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
@@ -54,14 +57,15 @@ impl<S: Service> Dispatcher<S> {
     }
 
     /// Runs the routes and completes their answer; every failure of a request is logged here, once.
-    async fn respond(&self, request: lambda_http::Request, context: &Context) -> Response {
+    async fn respond(&self, request: Request, context: &Context) -> Response {
         let started = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let mut response = if request.body().len() > BODY_LIMIT {
+        let size = request.body().size_hint().exact();
+        let mut response = if size.is_none_or(|size| size > BODY_LIMIT as u64) {
             Problem::too_large(BODY_LIMIT).into_response()
         } else {
             let trace = trace_of(&request, context);
-            self.route(request.map(body_of), trace, time_left(context)).await
+            self.route(request, trace, time_left(context)).await
         };
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or("-", MatchedPath::as_str);
@@ -109,13 +113,14 @@ impl<S: Service> Dispatcher<S> {
 }
 
 /// The event can't be read as an HTTP request.
+#[derive(Debug)]
 struct Unreadable;
 
 /// Reads the event as what its source sends.
-fn read(source: HttpSource, event: &RawValue) -> Result<lambda_http::Request, Unreadable> {
+fn read(source: HttpSource, event: &RawValue) -> Result<Request, Unreadable> {
     let event = event.get();
     let request = match source {
-        HttpSource::ApiGatewayV2 => serde_json::from_str(event).map(LambdaRequest::ApiGatewayV2),
+        HttpSource::ApiGatewayV2 => return api_gateway_v2::read(event),
         HttpSource::ApiGatewayV1 => serde_json::from_str(event).map(|mut request: ApiGatewayProxyRequest| {
             // The conversion would put the stage in front of the path; routes know nothing of stages.
             request.request_context.stage = None;
@@ -125,7 +130,8 @@ fn read(source: HttpSource, event: &RawValue) -> Result<lambda_http::Request, Un
     };
     let request = request.map_err(|_| Unreadable)?;
     // The conversion panics on an address that is none, and a client can send one.
-    catch_unwind(AssertUnwindSafe(|| request.into())).map_err(|_| Unreadable)
+    let request = catch_unwind(|| lambda_http::Request::from(request)).map_err(|_| Unreadable)?;
+    Ok(request.map(body_of))
 }
 
 /// The body of a request, without a copy.

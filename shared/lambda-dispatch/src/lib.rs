@@ -21,7 +21,7 @@ mod stream;
 /// Which trigger an event is.
 mod trigger;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -67,7 +67,9 @@ where
                 let dispatcher = dispatcher.clone();
                 async move { dispatcher.handle(payload, context).await }
             };
-            lambda_runtime::run_concurrent(service_fn(handler)).await
+            tokio::spawn(keep_a_timer());
+            // As a task: the future that a runtime blocks on is woken through the kernel, a task is just queued.
+            tokio::spawn(lambda_runtime::run_concurrent(service_fn(handler))).await?
         })
     });
     match started {
@@ -89,6 +91,14 @@ fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     builder.enable_all().build()
+}
+
+/// Sees to it that a timer is always due within a second. Every time limit that is set while none is due before it
+/// wakes the runtime through the kernel, and a call has several.
+async fn keep_a_timer() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Panics are caught where one record or request is handled; the place where they happen is known only here.
