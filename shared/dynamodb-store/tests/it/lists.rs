@@ -148,6 +148,29 @@ async fn a_feed_is_newest_first_over_all_shards_while_rows_are_added_on_top() {
 }
 
 #[tokio::test]
+async fn a_shard_may_have_all_rows_of_a_page() {
+    let table = Table::new(&Emulator::sdk_config(), TestTable::products().name());
+    let feed = Feed::new(&table, "feed-position-index");
+    let in_shard = |shard: &str, twin: &usize| {
+        Feed::entry(format!("product-1-{twin}"), "2026-11-22T10:00:01.000Z").feed == shard
+    };
+    let mut expected = Vec::new();
+    for twin in (0..).filter(|twin| in_shard("feed#2", twin)).take(60) {
+        expected.push(add_product(&table, 1, twin).await);
+    }
+    for twin in 0..5 {
+        expected.push(add_product(&table, 0, twin).await);
+    }
+    expected.sort_unstable_by(|one, other| other.cmp(one));
+    for limit in [1, 20, 59, 60, 61, 100] {
+        let page: Page<Product> = feed.page(None, limit).await.unwrap();
+        let places: Vec<String> = page.items.into_iter().map(|row| row.entry.feed_position).collect();
+        assert_eq!(places, expected[..limit.min(65)], "limit {limit}");
+        assert_eq!(page.next.is_some(), limit < 65, "limit {limit}");
+    }
+}
+
+#[tokio::test]
 async fn a_position_in_another_kind_of_list_is_no_place_in_a_feed() {
     let table = orders();
     for second in 0..2 {
