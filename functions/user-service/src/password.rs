@@ -1,7 +1,11 @@
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    Algorithm, Argon2, Block, Params, Version,
     password_hash::{self, phc},
 };
 use deserr::Deserr;
@@ -58,8 +62,17 @@ impl PasswordHash {
     /// The hash of a password, with a salt of its own.
     pub(crate) async fn of(password: &Password) -> Result<Self, HashingError> {
         let Password(password) = password.clone();
-        let hash = apart(move || argon2()?.hash_password(password.expose_secret().as_bytes())).await?;
-        Ok(Self(hash.to_string()))
+        let hash = apart(move || {
+            let (params, salt) = (Params::new(MEMORY_KIB, ROUNDS, LANES, None)?, phc::Salt::generate());
+            Ok(phc::PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: phc::ParamsString::try_from(&params)?,
+                salt: Some(salt),
+                hash: Some(hash(params, &password, &salt)?),
+            })
+        });
+        Ok(Self(hash.await?.to_string()))
     }
 
     /// A hash that no password is known for. Comparing with it takes the time that any comparison takes.
@@ -71,14 +84,14 @@ impl PasswordHash {
 
     /// Whether this is the hash of what was presented.
     pub(crate) async fn matches(&self, attempt: &PasswordAttempt) -> Result<bool, HashingError> {
-        let (Self(hash), PasswordAttempt(attempt)) = (self.clone(), attempt.clone());
+        let (Self(kept), PasswordAttempt(attempt)) = (self.clone(), attempt.clone());
         apart(move || {
-            let hash = phc::PasswordHash::new(&hash)?;
-            match argon2()?.verify_password(attempt.expose_secret().as_bytes(), &hash) {
-                Ok(()) => Ok(true),
-                Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(error),
-            }
+            let kept = phc::PasswordHash::new(&kept)?;
+            let (Some(salt), Some(expected)) = (kept.salt, kept.hash) else {
+                return Err(password_hash::Error::EncodingInvalid);
+            };
+            // The comparison takes the same time wherever the first difference is.
+            Ok(hash(Params::try_from(&kept)?, &attempt, &salt)? == expected)
         })
         .await
     }
@@ -97,9 +110,26 @@ const MEMORY_KIB: u32 = 19_456;
 const ROUNDS: u32 = 2;
 const LANES: u32 = 1;
 
-fn argon2() -> password_hash::Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, ROUNDS, LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// The memory of hashes that are done, for those to come: one for each that was under way at the same time. An
+/// allocator that is asked for so much again and again keeps several times as much.
+static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
+
+/// The Argon2id hash of a text.
+fn hash(params: Params, text: &SecretString, salt: &[u8]) -> password_hash::Result<phc::Output> {
+    let memory = || MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut blocks = memory().pop().unwrap_or_default();
+    blocks.resize(params.block_count(), Block::default());
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let done = argon2.hash_password_into_with_memory(
+        text.expose_secret().as_bytes(),
+        salt,
+        &mut output,
+        &mut blocks,
+    );
+    memory().push(blocks);
+    done?;
+    Ok(phc::Output::new(&output)?)
 }
 
 /// Hashing takes tens of milliseconds of a core: off the thread on which other requests wait for the network.
