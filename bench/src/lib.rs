@@ -10,6 +10,8 @@ pub mod clock;
 mod event;
 /// One started `bootstrap`.
 pub mod function;
+/// What becomes of calls when there are many rows.
+pub mod growth;
 /// HTTP/1.1, as little as is needed.
 pub mod http1;
 /// The order of all measurements.

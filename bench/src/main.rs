@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bench::{
+    growth,
     measure::{Bench, Plan, THIS_BUILD},
     report::Report,
     store::{self, Transport},
@@ -34,6 +35,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure reads and pages of lists with a thousand rows and with a million
+    Growth(GrowthOptions),
     /// The process that stands for AWS, and talks to the one that measures
     #[command(hide = true)]
     Store {
@@ -79,10 +82,27 @@ struct Options {
     more_roots: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct GrowthOptions {
+    /// Folder with the built services, as in <service>/bootstrap; if it is named, they are not built first
+    #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
+    services: PathBuf,
+    /// How many rows the largest tables have; the smaller ones follow from it
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
+    rows: u64,
+    /// Slices of 50 calls for each figure
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..))]
+    slices: u64,
+    /// Folder for growth.json
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench/results")]
+    out: PathBuf,
+}
+
 fn main() -> ExitCode {
     let Cli { command, options } = Cli::parse();
     let outcome = match command {
         None => bench::stop_on_signals().and_then(|()| run(options)),
+        Some(Command::Growth(options)) => bench::stop_on_signals().and_then(|()| run_growth(options)),
         Some(Command::Store { template }) => store::serve(&template),
     };
     match outcome {
@@ -122,6 +142,23 @@ fn run(options: Options) -> Result<()> {
     report.write(&options.out)?;
     println!("\n{}", report.text());
     println!("Written: results.json, cold-start.svg, warm-latency.svg in {}", options.out.display());
+    Ok(())
+}
+
+fn run_growth(options: GrowthOptions) -> Result<()> {
+    let root = std::env::current_dir()?;
+    let plan = growth::Plan {
+        services: root.join(&options.services),
+        rows: options.rows,
+        slices: options.slices.try_into()?,
+        work: root.join("target/bench"),
+        root,
+    };
+    let _turn = turn(&plan.work)?;
+    let report = growth::run(&plan)?;
+    report.write(&options.out)?;
+    println!("\n{}", report.text());
+    println!("Written: growth.json in {}", options.out.display());
     Ok(())
 }
 

@@ -227,27 +227,66 @@ impl Workload {
 
     /// Events for so many calls, with everything in the store that they need.
     pub fn events(&mut self, job: Job, count: usize, store: &mut Store) -> Result<Vec<String>> {
-        if self.token_since.elapsed() > TOKEN_LIFE {
-            self.log_in()?;
-        }
+        self.renew_token()?;
         (0..count).map(|_| Ok(self.event(job, store)?.to_string())).collect()
+    }
+
+    /// A request of a path, made from a sample.
+    pub(crate) fn read(
+        &mut self,
+        service: &'static str,
+        sample: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<String> {
+        self.renew_token()?;
+        Ok(self.request(service, sample, path, query)?.to_string())
+    }
+
+    /// Ids of the products.
+    pub(crate) fn products(&self) -> &[String] {
+        &self.products
+    }
+
+    /// A pending order of the customer who asks for orders, as it is stored.
+    pub(crate) fn order(&self) -> &Value {
+        &self.order
+    }
+
+    fn renew_token(&mut self) -> Result<()> {
+        if self.token_since.elapsed() > TOKEN_LIFE { self.log_in() } else { Ok(()) }
+    }
+
+    fn request(
+        &mut self,
+        service: &'static str,
+        sample: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Event> {
+        let mut event = self.sample(service, sample)?;
+        event["rawPath"] = path.into();
+        event["requestContext"]["http"]["path"] = path.into();
+        if let Some(proxy) = event["pathParameters"].get_mut("proxy") {
+            *proxy = path.rsplit('/').next().into();
+        }
+        if !query.is_empty() {
+            let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            event["rawQueryString"] = pairs.join("&").into();
+            event["queryStringParameters"] = query.iter().copied().collect();
+        }
+        Ok(event)
     }
 
     fn event(&mut self, job: Job, store: &mut Store) -> Result<Event> {
         match job {
             Job::GetProduct | Job::Nothing => {
-                let mut event = self.sample("product-service", "get-product")?;
                 let path = format!("/api/products/{}", self.products[0]);
-                event["rawPath"] = path.as_str().into();
-                event["requestContext"]["http"]["path"] = path.into();
-                event["pathParameters"]["proxy"] = self.products[0].as_str().into();
-                Ok(event)
+                self.request("product-service", "get-product", &path, &[])
             }
             Job::ListProducts => {
-                let mut event = self.sample("product-service", "list-products")?;
-                event["rawQueryString"] = format!("limit={PAGE}").into();
-                event["queryStringParameters"]["limit"] = PAGE.to_string().into();
-                Ok(event)
+                let limit = PAGE.to_string();
+                self.request("product-service", "list-products", "/api/products", &[("limit", &limit)])
             }
             Job::Register => {
                 let mut event = self.sample("user-service", "register")?;

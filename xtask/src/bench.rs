@@ -27,6 +27,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Whether services are compared with themselves alone, at different numbers of rows.
+    fn is_growth(&self) -> bool {
+        self.arguments.first().is_some_and(|argument| argument == "growth")
+    }
+
     fn has(&self, option: &str) -> bool {
         self.arguments.iter().any(|argument| argument.to_string_lossy().split('=').next() == Some(option))
     }
@@ -46,7 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             tools::build().context("the services don't build: correct the error above, then run this again")
         })?;
     }
-    step("build the references", build_references)?;
+    if !arguments.is_growth() {
+        step("build the references", build_references)?;
+    }
     measure(arguments)
 }
 

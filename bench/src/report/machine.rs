@@ -17,7 +17,7 @@ pub struct Machine {
 
 impl Machine {
     /// This one.
-    pub(super) fn this(root: &Path) -> Self {
+    pub(crate) fn this(root: &Path) -> Self {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
             cpu: cpu_model(&cpu).unwrap_or("unknown").to_owned(),
@@ -29,7 +29,7 @@ impl Machine {
 }
 
 /// The commit that is checked out, and whether there is more than that.
-pub(super) fn commit(root: &Path) -> String {
+pub(crate) fn commit(root: &Path) -> String {
     let commit = said(root, "git", &["rev-parse", "--short=12", "HEAD"]);
     let changes = said(root, "git", &["status", "--porcelain", "--untracked-files=no"]);
     if changes.is_empty() { commit } else { format!("{commit}, with changes") }

@@ -12,6 +12,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+pub(crate) use self::machine::commit;
 pub use self::{goals::Goal, machine::Machine};
 use crate::measure::{Plan, Results};
 

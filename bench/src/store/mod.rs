@@ -6,6 +6,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Stdio},
     time::Duration,
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 pub use self::server::serve;
-use crate::{clock::Nanos, http1::Connection};
+use crate::{clock::Nanos, growth::Filling, http1::Connection};
 
 /// Table of user-service.
 pub const USERS: &str = "dev-users";
@@ -80,12 +81,16 @@ struct Access {
 }
 
 /// What a store can be told.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 enum Command {
     /// When was it first connected to, from this moment on?
     FirstContactSince(Nanos),
     /// How many calls of which kind did it get?
     Calls,
+    /// How long did it work on at least one call?
+    Busy,
+    /// Write the rows of these numbers.
+    Fill(Box<Filling>, Range<u64>),
     /// Let every answer take this long.
     Latency(Nanos),
 }
@@ -132,17 +137,27 @@ impl Store {
 
     /// When somebody connected first, from a moment on.
     pub fn first_contact_since(&mut self, moment: Nanos) -> Result<Option<Nanos>> {
-        self.tell(Command::FirstContactSince(moment))
+        self.tell(&Command::FirstContactSince(moment))
     }
 
     /// How many calls of which operation it got so far.
     pub fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
-        self.tell(Command::Calls)
+        self.tell(&Command::Calls)
+    }
+
+    /// How long it has worked so far, on one call or on several at once.
+    pub fn busy(&mut self) -> Result<Nanos> {
+        self.tell(&Command::Busy)
+    }
+
+    /// Writes many rows at once, and past every check but those of keys.
+    pub(crate) fn fill(&mut self, filling: &Filling, numbers: Range<u64>) -> Result<()> {
+        self.tell(&Command::Fill(Box::new(filling.clone()), numbers))
     }
 
     /// Lets every answer take so much longer.
     pub fn set_latency(&mut self, latency: Duration) -> Result<()> {
-        self.tell(Command::Latency(latency.as_nanos().try_into()?))
+        self.tell(&Command::Latency(latency.as_nanos().try_into()?))
     }
 
     /// Reads the row of a key, in DynamoDB's JSON.
@@ -170,8 +185,8 @@ impl Store {
         Ok(serde_json::from_str(&text)?)
     }
 
-    fn tell<T: DeserializeOwned>(&mut self, command: Command) -> Result<T> {
-        writeln!(self.input, "{}", serde_json::to_string(&command)?)?;
+    fn tell<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T> {
+        writeln!(self.input, "{}", serde_json::to_string(command)?)?;
         answer(&mut self.output)
     }
 }

@@ -15,7 +15,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
+use dynoxide::{
+    Database, DynoxideError, ImportOptions, actions::transact_write_items::TransactWriteItemsRequest,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
@@ -45,6 +47,10 @@ struct Aws {
 struct Book {
     contacts: VecDeque<Nanos>,
     calls: BTreeMap<String, u64>,
+    /// Calls that are being answered, and since when there are any.
+    open: usize,
+    open_since: Nanos,
+    busy: Nanos,
 }
 
 /// Serves until the input ends. The first line of output tells where, as JSON; after that each line of input is a
@@ -64,7 +70,7 @@ pub fn serve(template: &Path) -> Result<()> {
     writeln!(output, "{}", serde_json::to_string(&access)?)?;
     output.flush()?;
     for line in io::stdin().lock().lines() {
-        let answer = aws.obey(serde_json::from_str(&line?)?);
+        let answer = aws.obey(serde_json::from_str(&line?)?)?;
         writeln!(output, "{answer}")?;
         output.flush()?;
     }
@@ -148,23 +154,31 @@ impl Aws {
             if latency > 0 {
                 thread::sleep(Duration::from_nanos(latency));
             }
+            self.open();
             let answer = self.answer(&request);
+            self.close();
             connection.write(&answer.head(), answer.body.as_bytes())?;
         }
         Ok(())
     }
 
-    fn obey(&self, command: Command) -> Value {
-        match command {
+    fn obey(&self, command: Command) -> Result<Value> {
+        Ok(match command {
             Command::FirstContactSince(moment) => {
                 json!(self.book().contacts.iter().find(|contact| **contact >= moment))
             }
             Command::Calls => json!(self.book().calls),
+            Command::Busy => json!(self.book().busy),
+            Command::Fill(filling, numbers) => {
+                let rows = filling.rows(numbers)?;
+                self.database.import_items(&filling.table, rows, ImportOptions::default())?;
+                Value::Null
+            }
             Command::Latency(latency) => {
                 self.latency.store(latency, Ordering::Relaxed);
                 Value::Null
             }
-        }
+        })
     }
 
     fn answer(&self, request: &Message) -> Answer {
@@ -232,6 +246,22 @@ impl Aws {
             contacts.pop_front();
         }
         contacts.push_back(at);
+    }
+
+    fn open(&self) {
+        let mut book = self.book();
+        if book.open == 0 {
+            book.open_since = now();
+        }
+        book.open += 1;
+    }
+
+    fn close(&self) {
+        let mut book = self.book();
+        book.open -= 1;
+        if book.open == 0 {
+            book.busy += now() - book.open_since;
+        }
     }
 
     fn count(&self, what: &str, times: u64) {
@@ -323,7 +353,7 @@ mod tests {
         assert!(status == 400 && kind.ends_with("#ConditionalCheckFailedException"), "{error}");
         let get = json!({"TableName": ORDERS, "Key": {"order_id": {"S": "o"}}});
         assert_eq!(call(&aws, "DynamoDB_20120810.GetItem", &get), (200, json!({"Item": row})));
-        assert_eq!(aws.obey(Command::Calls), json!({"PutItem": 2, "GetItem": 1}));
+        assert_eq!(aws.obey(Command::Calls).unwrap(), json!({"PutItem": 2, "GetItem": 1}));
     }
 
     #[test]
@@ -346,7 +376,7 @@ mod tests {
                     &PublishBatchRequestEntries.member.2.Id=1";
         let answer = aws.publish(form);
         assert_eq!((answer.status, answer.body.matches("<MessageId>").count()), (200, 2));
-        assert_eq!(aws.obey(Command::Calls), json!({"PublishBatch": 1, PUBLISHED: 2}));
+        assert_eq!(aws.obey(Command::Calls).unwrap(), json!({"PublishBatch": 1, PUBLISHED: 2}));
     }
 
     #[test]
@@ -357,10 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn calls_at_once_count_once_as_work() {
+        let aws = aws();
+        aws.open();
+        aws.open();
+        aws.close();
+        assert_eq!(aws.obey(Command::Busy).unwrap(), 0);
+        let before = aws.book().open_since;
+        aws.close();
+        let busy = aws.obey(Command::Busy).unwrap().as_u64().unwrap();
+        assert!(busy > 0 && busy <= now() - before, "{busy}");
+    }
+
+    #[test]
     fn contacts_are_remembered_in_order() {
         let aws = aws();
         [10, 20, 30].into_iter().for_each(|at| aws.note_contact(at));
-        assert_eq!(aws.obey(Command::FirstContactSince(15)), 20);
-        assert_eq!(aws.obey(Command::FirstContactSince(31)), Value::Null);
+        assert_eq!(aws.obey(Command::FirstContactSince(15)).unwrap(), 20);
+        assert_eq!(aws.obey(Command::FirstContactSince(31)).unwrap(), Value::Null);
     }
 }
