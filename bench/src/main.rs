@@ -91,7 +91,7 @@ struct GrowthOptions {
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
     rows: u64,
     /// Slices of 50 calls for each figure
-    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 40, value_parser = clap::value_parser!(u64).range(5..))]
     slices: u64,
     /// Folder for growth.json
     #[arg(long, value_name = "FOLDER", default_value = "target/bench/results")]

@@ -30,7 +30,7 @@ use crate::{
 
 /// Rows of a page.
 const PAGE: usize = 20;
-/// The page that is read deep in a list; a shorter list's last one that has another behind it.
+/// The page that is read deep in a list; of a shorter list, that in the middle. Near the end there is less to read.
 const DEEP_PAGE: u64 = 100;
 /// Calls in a row.
 const SLICE: usize = 50;
@@ -233,7 +233,7 @@ impl Shop {
     fn cases(&mut self, shop: usize) -> Result<Vec<Case>> {
         let mut cases = vec![Case::new(shop, self.read_call())];
         for list in std::mem::take(&mut self.lists) {
-            let pages = DEEP_PAGE.min((list.length - 1) / PAGE as u64);
+            let pages = DEEP_PAGE.min(list.length / PAGE as u64 / 2);
             let first = self.page(&list, None)?;
             let deep = self.turn_pages(&list, pages)?;
             let requests = list.calls.into_iter().zip([(1, first), (pages, deep)]);

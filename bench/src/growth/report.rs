@@ -57,6 +57,8 @@ pub struct Verdict {
     rows: u64,
     /// Of both medians.
     ratio: f64,
+    /// Where the ratio of slices of one round is, with a certainty of 99 %: from here to there.
+    likely: [f64; 2],
     /// Of what is not the store.
     ratio_outside_store: f64,
     outcome: Outcome,
@@ -120,19 +122,36 @@ impl Report {
         )?;
         writeln!(
             text,
-            "{:<24} {:>9} {:>9} {:>5} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>6}  verdict",
-            "call", "rows", "in list", "page", "p50", "p90", "ratio", "CPU", "store", "without", "calls"
+            "{:<24} {:>9} {:>9} {:>5} {:>7} {:>7} {:>6} {:>6} {:>9} {:>7} {:>7} {:>7} {:>6}  verdict",
+            "call",
+            "rows",
+            "in list",
+            "page",
+            "p50",
+            "p90",
+            "noise",
+            "ratio",
+            "likely",
+            "CPU",
+            "store",
+            "without",
+            "calls"
         )?;
         for figure in &self.figures {
             let Figure { call, rows, latency, cpu_per_call, aws_calls_per_call, store_per_call, .. } = figure;
             let optional = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
             let verdict = self.verdicts.iter().find(|verdict| (verdict.call, verdict.rows) == (*call, *rows));
             let ratio = verdict.map_or(String::new(), |verdict| format!("{:.2}", verdict.ratio));
+            let likely = verdict.map_or(String::new(), |verdict| {
+                let [from, to] = verdict.likely;
+                format!("{from:.2}-{to:.2}")
+            });
+            let noise = 100.0 * spread(&figure.slices) as f64 / median(&figure.slices) as f64;
             let outcome = verdict.map_or("", |verdict| verdict.outcome.text());
             let without = micros(median(&figure.outside_store));
             writeln!(
                 text,
-                "{call:<24} {rows:>9} {:>9} {:>5} {:>7.0} {:>7.0} {ratio:>6} {cpu_per_call:>7.0} \
+                "{call:<24} {rows:>9} {:>9} {:>5} {:>7.0} {:>7.0} {noise:>4.0} % {ratio:>6} {likely:>9} {cpu_per_call:>7.0} \
                  {store_per_call:>7.0} {without:>7.0} {aws_calls_per_call:>6.2}  {outcome}",
                 optional(figure.list),
                 optional(figure.page),
@@ -142,7 +161,8 @@ impl Report {
         }
         writeln!(
             text,
-            "\nFlat: the medians of all calls differ by less than the medians of nine in ten slices of one size do."
+            "\nNoise: how much nine in ten slices of one size differ. Likely: where the ratio is, with a certainty of \
+             99 %, from slices of the same round.\nFlat: 1 is likely, or less. Without: what is not the store's."
         )
     }
 }
@@ -161,6 +181,7 @@ impl Verdict {
             call: figure.call,
             rows: figure.rows,
             ratio: figure.latency.p50 / least.latency.p50,
+            likely: likely_ratio(&least.slices, &figure.slices),
             ratio_outside_store: ratio(|figure| &figure.outside_store),
             outcome,
         }
@@ -177,10 +198,21 @@ impl Outcome {
     }
 }
 
-/// Whether values that were measured in many slices differ by no more than slices of one size differ among themselves:
-/// from the least to the most of nine in ten, at the size where that is more.
+/// Whether there is no growth to be seen in slices that were measured in turn. Medians alone would not show it: the
+/// machine is faster in one round than in another by more than what is looked for, but within a round it is the same.
 fn is_flat(least: &[u64], other: &[u64]) -> bool {
-    median(other) <= median(least) + spread(least).max(spread(other))
+    likely_ratio(least, other)[0] <= 1.0
+}
+
+/// The median ratio of slices that were measured in the same round, as an interval: so many of sorted values are on
+/// each side of their median but for one time in a hundred.
+fn likely_ratio(least: &[u64], other: &[u64]) -> [f64; 2] {
+    let mut ratios: Vec<f64> = least.iter().zip(other).map(|(one, two)| *two as f64 / *one as f64).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let count = ratios.len();
+    let outside = ((count as f64 - 2.58 * (count as f64).sqrt()) / 2.0).floor().max(0.0) as usize;
+    let at = |index: usize| ratios.get(index).copied().unwrap_or(1.0);
+    [at(outside), at(count.saturating_sub(outside + 1))]
 }
 
 fn spread(values: &[u64]) -> u64 {
@@ -207,13 +239,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flat_is_what_differs_less_than_repetitions_do() {
+    fn flat_is_what_differs_no_more_than_rounds_do() {
         let around = |middle: u64, spread: u64| (0..=20).map(|i| middle - spread + i * spread / 10).collect();
-        let (calm, wild): (Vec<u64>, Vec<u64>) = (around(1000, 20), around(1000, 200));
+        let (calm, wild): (Vec<u64>, Vec<u64>) = (around(1000, 20), around(1000, 400));
         let slower: Vec<u64> = around(1100, 20);
         assert!(is_flat(&calm, &calm) && is_flat(&slower, &calm), "faster is no growth");
         assert!(!is_flat(&calm, &slower));
         assert!(is_flat(&wild, &slower));
+    }
+
+    #[test]
+    fn a_likely_ratio_is_about_the_middle_of_all_rounds() {
+        let least = vec![100; 40];
+        let mut other: Vec<u64> = (100..140).collect();
+        // Whatever happened in one round hardly matters.
+        other[7] = 9000;
+        let [from, to] = likely_ratio(&least, &other);
+        assert!(from > 1.1 && from < 1.2 && to > 1.2 && to < 1.3, "{from} {to}");
+        assert_eq!(likely_ratio(&[100; 3], &[90, 100, 120]), [0.9, 1.2]);
     }
 
     #[test]
