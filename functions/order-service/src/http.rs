@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
-use dynamodb_store::StoreError;
+use dynamodb_store::{CursorError, StoreError};
 use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts};
 use problem_details::{IfMatch, InvalidValue, Json, PathId, Problem, Query};
 use uuid::Uuid;
@@ -86,8 +86,10 @@ async fn list(
     Query(query): Query<ListOrders>,
 ) -> Result<Json<OrderList>, Problem> {
     let scope = format!("orders/{}/{}", caller.user_id, query.status.map_or("all", Status::name));
-    let after = service.cursors.open(&scope, query.cursor.as_deref()).await;
-    let after = after.map_err(|_| Problem::invalid_field("/cursor", "is not a cursor of this list"))?;
+    let after = service.cursors.open(&scope, query.cursor.as_deref()).await.map_err(|error| match error {
+        CursorError::Invalid => Problem::invalid_field("/cursor", "must be the next_cursor of this list"),
+        CursorError::Undecided(cause) => Problem::unavailable(10).caused_by(cause),
+    })?;
     let page = service.orders.list(caller.user_id, query.status, after, query.limit.get()).await?;
     let next_cursor = page.next.map(|position| service.cursors.seal(&scope, &position));
     Ok(Json(OrderList { items: page.items.into_iter().map(OrderBody::from).collect(), next_cursor }))

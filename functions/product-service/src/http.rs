@@ -8,7 +8,7 @@ use axum::{
 };
 use deserr::Deserr;
 use domain_events::Timestamp;
-use dynamodb_store::{Consistency, StoreError};
+use dynamodb_store::{Consistency, CursorError, StoreError};
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
@@ -52,9 +52,10 @@ async fn list(
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let scope = query.scope();
-    let after = service.cursors.open(&scope, query.cursor.as_deref()).await;
-    let after =
-        after.map_err(|_| Problem::invalid_field("/cursor", "must be the next_cursor of this list"))?;
+    let after = service.cursors.open(&scope, query.cursor.as_deref()).await.map_err(|error| match error {
+        CursorError::Invalid => Problem::invalid_field("/cursor", "must be the next_cursor of this list"),
+        CursorError::Undecided(cause) => Problem::unavailable(10).caused_by(cause),
+    })?;
     let page = service.repository.products(query.category.as_ref(), after, query.limit.get()).await;
     let page = page.map_err(ProductError::from)?;
     let next_cursor = page.next.map(|next| service.cursors.seal(&scope, &next));

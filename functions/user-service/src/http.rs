@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
-use dynamodb_store::{InvalidCursor, Page};
+use dynamodb_store::{CursorError, Page};
 use http::{
     HeaderValue, StatusCode,
     header::{ETAG, LOCATION, WWW_AUTHENTICATE},
@@ -23,7 +23,10 @@ use self::bodies::{
 use crate::{UserService, app::AccountError, domain::Change};
 
 lambda_dispatch::routes! {
-    UserService: register, list_users, log_in, own_account, change_own_account, delete_own_account, change_own_password, read_user, change_role
+    UserService:
+    register, list_users, log_in,
+    own_account, change_own_account, delete_own_account, change_own_password,
+    read_user, change_role
 }
 
 /// Register as a customer
@@ -161,8 +164,9 @@ async fn list_users(
     Query(ListQuery { email, limit, cursor }): Query<ListQuery>,
 ) -> Result<Json<UserList>, Problem> {
     let scope = email.as_ref().map_or("users".to_owned(), |email| format!("users?email={}", email.as_str()));
-    let after = service.cursors.open(&scope, cursor.as_deref()).await.map_err(|InvalidCursor| {
-        Problem::invalid_field("/cursor", "must be the next_cursor of a page of the same list")
+    let after = service.cursors.open(&scope, cursor.as_deref()).await.map_err(|error| match error {
+        CursorError::Invalid => Problem::invalid_field("/cursor", "must be the next_cursor of this list"),
+        CursorError::Undecided(cause) => Problem::unavailable(10).caused_by(cause),
     })?;
     let Page { items, next } = match &email {
         Some(email) => {

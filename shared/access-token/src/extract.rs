@@ -90,6 +90,9 @@ where
 
 impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
+        if error == TokenError::Undecided {
+            return Problem::unavailable(10).caused_by(error);
+        }
         unauthorized(error.to_string(), r#"Bearer error="invalid_token""#)
     }
 }

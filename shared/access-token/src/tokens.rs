@@ -45,6 +45,9 @@ pub enum TokenError {
     /// It is not one of ours, or not yet valid.
     #[error("The access token is not valid.")]
     Invalid,
+    /// The version of the secret that it names can't be read; that was logged.
+    #[error("The access token can't be checked.")]
+    Undecided,
 }
 
 /// A token could not be made.
@@ -94,7 +97,7 @@ impl AccessTokens {
         };
         let key_of = |secret: &ApiSecret| DecodingKey::from_secret(jwt_secret(secret));
         let key = self.secret.look_up(|versions| versions.find(&version).map(key_of)).await;
-        let key = key.ok_or(TokenError::Invalid)?;
+        let key = key.map_err(|_| TokenError::Undecided)?.ok_or(TokenError::Invalid)?;
         let verified = jsonwebtoken::decode::<Claims>(token, &key, &self.validation);
         match verified {
             Ok(token) => Ok(Caller { user_id: token.claims.sub, role: token.claims.role }),

@@ -65,7 +65,7 @@ impl Feed {
         let rest = (0..SHARDS).zip(&shards).filter_map(|(shard, rows)| {
             let last = rows.last().map(|(place, _)| place.as_str())?;
             let more =
-                read < wanted && rows.len() == read && oldest.as_deref().is_none_or(|oldest| last > oldest);
+                read < wanted && rows.len() >= read && oldest.as_deref().is_none_or(|oldest| last > oldest);
             more.then(|| self.newest_of(shard, Some(last), wanted - read))
         });
         let rest = try_join_all(rest).await?;

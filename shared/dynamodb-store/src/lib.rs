@@ -48,7 +48,7 @@ mod transaction;
 /// One conditional write.
 mod write;
 
-pub use cursor::{Cursors, InvalidCursor};
+pub use cursor::{CursorError, Cursors};
 pub use error::StoreError;
 pub use feed::{Feed, FeedEntry};
 pub use query::{Page, Position, Query};

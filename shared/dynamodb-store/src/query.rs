@@ -99,7 +99,7 @@ impl Query {
         Ok(Page { items, next })
     }
 
-    /// Reads up to `wanted` rows, or a few more if there is a filter.
+    /// Reads up to `wanted` rows, or some more if it takes several reads.
     pub(crate) async fn read(self, wanted: usize) -> Result<Rows, StoreError> {
         let bindings = self.placeholders.finish()?;
         let request = self

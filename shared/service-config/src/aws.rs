@@ -151,7 +151,6 @@ impl ProvideCredentials for EnvironmentCredentials {
 mod tests {
     use super::*;
 
-    const ROOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/amazon-roots.pem");
     const NO_ROOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
     fn local(name: &str) -> Option<String> {
@@ -198,11 +197,6 @@ mod tests {
         assert_eq!(credentials.access_key_id(), "key");
         assert_eq!(credentials.secret_access_key(), "secret");
         assert_eq!(credentials.session_token(), Some("token"));
-    }
-
-    #[test]
-    fn other_roots_come_from_a_file() {
-        assert!(from_variables(|name| with_roots(name, ROOTS)).is_ok());
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
             id: id.into(),
             ttl,
             due: Mutex::new(Instant::now() + ttl),
-            demanded: tokio::sync::Mutex::default(),
+            refreshing: tokio::sync::Mutex::default(),
             unreadable: AtomicBool::default(),
         };
         let versions = Versions { current: source.current().await?, previous: None };
@@ -88,7 +88,12 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
     pub fn get(&self) -> Arc<Versions<T>> {
         if self.0.source.as_ref().is_some_and(Source::claim_refresh) {
             let cache = self.clone();
-            tokio::spawn(async move { cache.refresh(false).await });
+            tokio::spawn(async move {
+                if let Some(source) = &cache.0.source {
+                    let _turn = source.refreshing.lock().await;
+                    cache.refresh(source, false).await;
+                }
+            });
         }
         self.latest()
     }
@@ -96,20 +101,26 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
     /// What `find` finds in the versions at hand or, if that is nothing, in both versions as they are now: for a caller
     /// who has met what was made with a version that is not known here.
     ///
-    /// Secrets Manager is asked at most once in 10 seconds, whatever callers send; those that come together wait for
-    /// one answer. When it can't be had, the secret stays as it is.
-    pub async fn look_up<R>(&self, find: impl Fn(&Versions<T>) -> Option<R>) -> Option<R> {
+    /// The versions are read at most once in 10 seconds, whatever callers send; those that come together wait for one
+    /// answer. An error if nothing was found and the versions can't be read: it may be there all the same.
+    pub async fn look_up<R>(
+        &self,
+        find: impl Fn(&Versions<T>) -> Option<R>,
+    ) -> Result<Option<R>, ConfigError> {
         if let Some(found) = find(&self.get()) {
-            return Some(found);
+            return Ok(Some(found));
         }
-        let source = self.0.source.as_ref()?;
-        let mut demanded = source.demanded.lock().await;
+        let Some(source) = &self.0.source else { return Ok(None) };
+        let mut demanded = source.refreshing.lock().await;
         if demanded.is_none_or(|at| at.elapsed() >= DEMAND_INTERVAL) {
             *demanded = Some(Instant::now());
-            self.refresh(true).await;
+            self.refresh(source, true).await;
         }
         drop(demanded);
-        find(&self.latest())
+        match find(&self.latest()) {
+            None => source.check().map(|()| None),
+            found => Ok(found),
+        }
     }
 
     /// An error if the secret could not be read when that was last tried: the one in use still works, but a new start
@@ -117,12 +128,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
     pub fn check(&self) -> Result<(), ConfigError> {
         // Whoever only asks for its health keeps the secret fresh, too.
         self.get();
-        match &self.0.source {
-            Some(source) if source.unreadable.load(Ordering::Relaxed) => {
-                Err(ConfigError::new(format!("secret {} can't be refreshed", source.id)))
-            }
-            _ => Ok(()),
-        }
+        self.0.source.as_ref().map_or(Ok(()), Source::check)
     }
 
     fn new(versions: Versions<T>, source: Option<Source>) -> Self {
@@ -133,9 +139,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
         Arc::clone(&self.0.versions.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the current version, and the one before it if that is known, demanded, or no longer what it was.
-    async fn refresh(&self, both: bool) {
-        let Some(source) = &self.0.source else { return };
+    /// Reads the current version, and the one before it if that is known, demanded, or no longer what it was. Only one
+    /// refresh goes on at a time, so that none undoes what another has read.
+    async fn refresh(&self, source: &Source, both: bool) {
         match source.read(&self.latest(), both).await {
             Ok(versions) => {
                 *self.0.versions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(versions);
@@ -174,8 +180,8 @@ struct Source {
     ttl: Duration,
     /// When the next refresh in the background may begin.
     due: Mutex<Instant>,
-    /// When a caller last waited for a refresh; locked while one goes on.
-    demanded: tokio::sync::Mutex<Option<Instant>>,
+    /// Locked while a refresh goes on; when a caller last waited for one.
+    refreshing: tokio::sync::Mutex<Option<Instant>>,
     /// The last refresh failed.
     unreadable: AtomicBool,
 }
@@ -191,6 +197,13 @@ impl Source {
             *due = now + RETRY_INTERVAL;
         }
         claimed
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        match self.unreadable.load(Ordering::Relaxed) {
+            true => Err(ConfigError::new(format!("secret {} can't be refreshed", self.id))),
+            false => Ok(()),
+        }
     }
 
     fn refreshed(&self) {

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 const ID: &str = "dev/microservices/api-gateway";
+
 type Cache = SecretCache<ApiSecret>;
 
 #[tokio::test]
@@ -155,6 +156,40 @@ async fn callers_who_need_a_new_version_share_one_refresh() {
 }
 
 #[tokio::test]
+async fn what_can_not_be_looked_up_is_not_said_to_be_absent() {
+    let manager = SecretsManager::start().await;
+    manager.holds("AWSCURRENT", "v2", &valid("two"));
+    let cache = manager.load(DEFAULT_TTL).await.unwrap();
+    manager.refuses();
+    for _ in 0..2 {
+        let error = try_look_up(&cache, "v1").await.unwrap_err();
+        assert_eq!(error.to_string(), format!("secret {ID} can't be refreshed"));
+    }
+    assert_eq!(look_up(&cache, "v2").await.unwrap(), "two");
+
+    manager.holds("AWSCURRENT", "v2", &valid("two"));
+    manager.holds("AWSPREVIOUS", "v1", &valid("one"));
+    pass(Duration::from_secs(10)).await;
+    assert_eq!(look_up(&cache, "v1").await.unwrap(), "one");
+}
+
+#[tokio::test]
+async fn a_refresh_in_the_background_does_not_undo_a_look_up() {
+    let manager = SecretsManager::start().await;
+    manager.holds("AWSCURRENT", "v2", &valid("two"));
+    manager.holds("AWSPREVIOUS", "v1", &valid("one"));
+    let cache = manager.load(DEFAULT_TTL).await.unwrap();
+    pass(DEFAULT_TTL).await;
+    assert_eq!(look_up(&cache, "v1").await.unwrap(), "one", "the refresh that is due begins with it");
+    // The start, both versions for the look-up, and both again for the refresh, which knows of them by then.
+    manager.received(5).await;
+    for _ in 0..100 {
+        assert!(cache.get().find("v1").is_some());
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_fixed_secret_asks_nobody() {
     let value = ApiSecret::new("key", "x".repeat(32)).unwrap();
     let cache = Cache::fixed(Versions { current: Version { id: "v1".into(), value }, previous: None });
@@ -170,6 +205,10 @@ fn valid(api_key: &str) -> String {
 
 /// The API key of a version.
 async fn look_up(cache: &Cache, version: &str) -> Option<String> {
+    try_look_up(cache, version).await.unwrap()
+}
+
+async fn try_look_up(cache: &Cache, version: &str) -> Result<Option<String>, ConfigError> {
     cache.look_up(|versions| versions.find(version).map(|secret| key(Some(secret)).to_owned())).await
 }
 
