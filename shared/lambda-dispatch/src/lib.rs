@@ -49,7 +49,7 @@ pub mod __private {
 
 /// Starts a function: telemetry, AWS configuration, the service as `connect` makes it, and the Lambda runtime.
 ///
-/// Ends only with the environment, or with one clear line if the configuration is not complete.
+/// Ends only with the environment, or with one clear line that says why: the configuration is not complete.
 pub fn run<S, C>(connect: C) -> ExitCode
 where
     S: Service,
@@ -58,27 +58,44 @@ where
     telemetry::init();
     log_panics();
     let started = tokio_runtime().map_err(HandlerError::from).and_then(|runtime| {
-        runtime.block_on(async {
-            let config = service_config::aws()?;
-            let outbox = Outbox::from_env(&config)?;
-            let environment = service_config::required("ENVIRONMENT")?;
-            let dispatcher = Dispatcher::new(connect(&config).await?, outbox, &environment);
-            let handler = move |LambdaEvent { payload, context }| {
-                let dispatcher = dispatcher.clone();
-                async move { dispatcher.handle(payload, context).await }
-            };
-            tokio::spawn(keep_a_timer());
-            // As a task: the future that a runtime blocks on is woken through the kernel, a task is just queued.
-            tokio::spawn(lambda_runtime::run_concurrent(service_fn(handler))).await?
-        })
+        let dispatcher = runtime.block_on(start(connect))?;
+        Ok((runtime, dispatcher))
     });
-    match started {
-        Ok(()) => ExitCode::SUCCESS,
+    let (runtime, dispatcher) = match started {
+        Ok(started) => started,
         Err(cause) => {
             error!(error = %telemetry::chain(&*cause), "the function can't start");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(dispatcher)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            error!(error = %telemetry::chain(&*cause), "the function has stopped");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn start<S, C>(connect: C) -> Result<Dispatcher<S>, HandlerError>
+where
+    S: Service,
+    C: AsyncFnOnce(&aws_types::SdkConfig) -> Result<S, HandlerError>,
+{
+    let config = service_config::aws()?;
+    let outbox = Outbox::from_env(&config)?;
+    let environment = service_config::required("ENVIRONMENT")?;
+    Ok(Dispatcher::new(connect(&config).await?, outbox, &environment))
+}
+
+async fn serve<S: Service>(dispatcher: Dispatcher<S>) -> Result<(), HandlerError> {
+    let handler = move |LambdaEvent { payload, context }| {
+        let dispatcher = dispatcher.clone();
+        async move { dispatcher.handle(payload, context).await }
+    };
+    tokio::spawn(keep_a_timer());
+    // As a task: the future that a runtime blocks on is woken through the kernel, a task is just queued.
+    tokio::spawn(lambda_runtime::run_concurrent(service_fn(handler))).await?
 }
 
 /// One environment serves one request at a time, and one thread does that with the least work. Where Lambda

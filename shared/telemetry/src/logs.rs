@@ -105,7 +105,8 @@ struct Line {
 impl Line {
     fn start(level: &str, target: &str) -> Self {
         let mut json = String::with_capacity(512);
-        write!(json, r#"{{"timestamp":"{:.3}","level":"{level}","target":"{target}""#, Timestamp::now())
+        let target = to_json(target);
+        write!(json, r#"{{"timestamp":"{:.3}","level":"{level}","target":{target}"#, Timestamp::now())
             .expect("a text takes any text");
         Self { json, names: vec!["timestamp", "level", "target"] }
     }
@@ -114,7 +115,7 @@ impl Line {
         for (name, value) in &fields.0 {
             if !self.names.contains(name) {
                 self.names.push(name);
-                write!(self.json, r#","{name}":{value}"#).expect("a text takes any text");
+                write!(self.json, ",{}:{value}", to_json(name)).expect("a text takes any text");
             }
         }
     }
@@ -125,15 +126,18 @@ impl Line {
     }
 }
 
-/// The fields of a span or event, with their values as JSON. Names and targets are identifiers of the source code,
-/// which have nothing to escape.
+/// Numbers and texts only: serialisation has nothing to fail on.
+fn to_json(value: impl Serialize) -> String {
+    serde_json::to_string(&value).unwrap_or_default()
+}
+
+/// The fields of a span or event, with their values as JSON.
 #[derive(Default)]
 struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
     fn put(&mut self, field: &Field, value: impl Serialize) {
-        // Numbers and texts only: serialisation has nothing to fail on.
-        self.put_json(field.name(), serde_json::to_string(&value).unwrap_or_default());
+        self.put_json(field.name(), to_json(value));
     }
 
     /// A later value of a field replaces the one before.

@@ -20,29 +20,29 @@ use super::Unreadable;
 const NOT_IN_PATHS: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`');
 
 /// What a request is made of; all else in the event is skipped.
+///
+/// Members may be absent or null: not only API Gateway sends such events.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
     #[serde(borrow)]
-    raw_path: Cow<'a, str>,
-    #[serde(borrow, default)]
-    raw_query_string: Cow<'a, str>,
-    #[serde(default)]
-    headers: Headers,
-    #[serde(borrow, default)]
-    cookies: Vec<Cow<'a, str>>,
+    raw_path: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    raw_query_string: Option<Cow<'a, str>>,
+    headers: Option<Headers>,
+    cookies: Option<Vec<String>>,
+    #[serde(borrow)]
     request_context: RequestContext<'a>,
     body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
+    is_base64_encoded: Option<bool>,
 }
 
 #[derive(Deserialize)]
 struct RequestContext<'a> {
     #[serde(borrow)]
     http: Http<'a>,
-    #[serde(borrow, default)]
-    stage: Cow<'a, str>,
+    #[serde(borrow)]
+    stage: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -57,16 +57,18 @@ pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
     let uri = uri(&event)?;
     let body = match event.body {
         None => Body::empty(),
-        Some(body) if event.is_base64_encoded => BASE64_STANDARD.decode(body).map_err(|_| Unreadable)?.into(),
+        Some(body) if event.is_base64_encoded == Some(true) => {
+            BASE64_STANDARD.decode(body).map_err(|_| Unreadable)?.into()
+        }
         Some(body) => body.into(),
     };
     let mut request = Request::new(body);
     *request.method_mut() =
         Method::from_bytes(event.request_context.http.method.as_bytes()).map_err(|_| Unreadable)?;
     *request.uri_mut() = uri;
-    *request.headers_mut() = event.headers.0;
-    if !event.cookies.is_empty() {
-        let cookies = HeaderValue::try_from(event.cookies.join("; ")).map_err(|_| Unreadable)?;
+    *request.headers_mut() = event.headers.unwrap_or_default().0;
+    if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty()) {
+        let cookies = HeaderValue::try_from(cookies.join("; ")).map_err(|_| Unreadable)?;
         request.headers_mut().insert(COOKIE, cookies);
     }
     Ok(request)
@@ -74,13 +76,14 @@ pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
 
 /// Path and query, without the stage, of which routes know nothing.
 fn uri(event: &Event<'_>) -> Result<Uri, Unreadable> {
-    let in_stage =
-        event.raw_path.strip_prefix('/').and_then(|path| path.strip_prefix(&*event.request_context.stage));
-    let path = in_stage.filter(|path| path.starts_with('/')).unwrap_or(&event.raw_path);
+    let raw_path = event.raw_path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
+    let stage = event.request_context.stage.as_deref().filter(|stage| !["", "$default"].contains(stage));
+    let in_stage = stage.and_then(|stage| raw_path.strip_prefix('/')?.strip_prefix(stage));
+    let path = in_stage.filter(|path| path.starts_with('/')).unwrap_or(raw_path);
     let path = Cow::from(utf8_percent_encode(path, &NOT_IN_PATHS));
-    let path_and_query = match &*event.raw_query_string {
-        "" => PathAndQuery::try_from(&*path),
-        query => PathAndQuery::try_from(format!("{path}?{query}")),
+    let path_and_query = match event.raw_query_string.as_deref() {
+        None | Some("") => PathAndQuery::try_from(&*path),
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
     };
     path_and_query.map(Uri::from).map_err(|_| Unreadable)
 }
@@ -156,6 +159,16 @@ mod tests {
         );
         assert_eq!(uri(json!({ "requestContext": context("api"), "rawPath": "/apis/1" })), "/apis/1");
         assert_eq!(uri(json!({ "requestContext": { "http": { "method": "GET" } } })), "/api/probes");
+    }
+
+    #[test]
+    fn members_may_be_null() {
+        for name in ["rawQueryString", "headers", "cookies", "body", "isBase64Encoded"] {
+            assert_eq!(uri(json!({ name: null })), "/api/probes", "{name}");
+        }
+        assert_eq!(uri(json!({ "rawPath": null })), "/");
+        let context = json!({ "http": { "method": "GET" }, "stage": null });
+        assert_eq!(uri(json!({ "requestContext": context })), "/api/probes");
     }
 
     #[test]
