@@ -64,7 +64,7 @@ impl ProductService {
 
     async fn reserve(&self, reservation: &Reservation) -> Result<Outcome, StoreError> {
         let outcome = self.repository.reserve(reservation).await?;
-        if outcome == Outcome::Written {
+        if outcome == Outcome::Written && reservation.state == ReservationState::Reserved {
             self.known_offers.take(&reservation.lines);
         }
         Ok(outcome)

@@ -51,7 +51,13 @@ impl ProductService {
     /// The service over a given table and secret.
     pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
         let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
-        Self { repository: Repository::new(table), tokens, secret, cursors, known_offers: KnownOffers::default() }
+        Self {
+            repository: Repository::new(table),
+            tokens,
+            secret,
+            cursors,
+            known_offers: KnownOffers::default(),
+        }
     }
 }
 

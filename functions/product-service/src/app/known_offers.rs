@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::{Line, Offer, units_by_product};
 
-/// Products that are remembered at most: some 64 KiB.
+/// Products that are remembered at most: some 80 KiB.
 const MOST: usize = 1000;
 
 /// What products were offered for when this environment last saw them, so that an order for them can be decided without
@@ -26,7 +26,8 @@ impl KnownOffers {
     /// Remembers offers as they were just read.
     pub(crate) fn see(&self, offers: &HashMap<Uuid, Offer>) {
         let mut known = self.lock();
-        if known.len() + offers.len() > MOST {
+        let new = offers.keys().filter(|product_id| !known.contains_key(product_id)).count();
+        if known.len() + new > MOST {
             known.clear();
         }
         known.extend(offers);
@@ -65,7 +66,10 @@ mod tests {
     fn an_order_is_known_when_all_of_its_products_are() {
         let known = KnownOffers::default();
         known.see(&HashMap::from([(Uuid::from_u128(1), offer(5))]));
-        assert_eq!(known.of(&[line(1, 1), line(1, 2)]).unwrap(), HashMap::from([(Uuid::from_u128(1), offer(5))]));
+        assert_eq!(
+            known.of(&[line(1, 1), line(1, 2)]).unwrap(),
+            HashMap::from([(Uuid::from_u128(1), offer(5))])
+        );
         assert_eq!(known.of(&[line(1, 1), line(2, 1)]), None);
     }
 
@@ -90,5 +94,8 @@ mod tests {
             assert!(known.lock().len() <= MOST);
             assert!(known.of(&[line(number, 1)]).is_some());
         }
+        let (full, last) = (known.lock().len(), Uuid::from_u128(3 * MOST as u128 - 1));
+        known.see(&HashMap::from([(last, offer(2))]));
+        assert_eq!(known.lock().len(), full, "seeing one again forgets none");
     }
 }

@@ -68,7 +68,7 @@ impl RejectionReason {
 }
 
 impl Reservation {
-    /// What becomes of an order whose products are on offer as given: all of its lines are reserved at the present prices, or
+    /// What becomes of an order whose products are on offer as given: all of its lines are reserved at these prices, or
     /// it is rejected for the lines that stand in the way.
     pub(crate) fn decide(
         order_id: Uuid,
@@ -211,10 +211,7 @@ mod tests {
     #[test]
     fn an_order_without_a_total_is_rejected() {
         let offers = [offer(1, money(500, "EUR"), 9), offer(2, money(500, "USD"), 9)];
-        assert_eq!(
-            decide(&[line(1, 1), line(2, 1)], offers).reason,
-            Some(RejectionReason::MixedCurrencies)
-        );
+        assert_eq!(decide(&[line(1, 1), line(2, 1)], offers).reason, Some(RejectionReason::MixedCurrencies));
         let dear = || offer(1, money(i64::MAX, "EUR"), 9);
         assert_eq!(decide(&[line(1, 1)], [dear()]).state, ReservationState::Reserved);
         assert_eq!(decide(&[line(1, 2)], [dear()]).reason, Some(RejectionReason::TotalTooLarge));

@@ -86,7 +86,9 @@ async fn what_is_remembered_of_a_product_is_not_believed() {
     assert_eq!(admin(door::http_v2("PATCH", &path(product)).json(&dearer)).await, 200);
     assert_eq!(order(1).await, reserved(700));
 
-    let stock = |change: i32| door::http_v2("POST", &format!("{}/stock", path(product))).json(&json!({"change": change}));
+    let stock = |change: i32| {
+        door::http_v2("POST", &format!("{}/stock", path(product))).json(&json!({ "change": change }))
+    };
     assert_eq!(admin(stock(-2)).await, 200);
     assert_eq!(order(2).await, rejected("out_of_stock"));
     assert_eq!(order(1).await, reserved(700));
