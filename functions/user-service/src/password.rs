@@ -65,8 +65,8 @@ impl PasswordHash {
         let hash = apart(move || {
             let (params, salt) = (Params::new(MEMORY_KIB, ROUNDS, LANES, None)?, phc::Salt::generate());
             Ok(phc::PasswordHash {
-                algorithm: Algorithm::Argon2id.ident(),
-                version: Some(Version::V0x13.into()),
+                algorithm: ALGORITHM.ident(),
+                version: Some(VERSION.into()),
                 params: phc::ParamsString::try_from(&params)?,
                 salt: Some(salt),
                 hash: Some(hash(params, &password, &salt)?),
@@ -90,6 +90,9 @@ impl PasswordHash {
             let (Some(salt), Some(expected)) = (kept.salt, kept.hash) else {
                 return Err(password_hash::Error::EncodingInvalid);
             };
+            if (kept.algorithm, kept.version) != (ALGORITHM.ident(), Some(VERSION.into())) {
+                return Err(password_hash::Error::Algorithm);
+            }
             // The comparison takes the same time wherever the first difference is.
             Ok(hash(Params::try_from(&kept)?, &attempt, &salt)? == expected)
         })
@@ -106,6 +109,8 @@ impl fmt::Debug for PasswordHash {
 
 // Argon2id as OWASP's password storage cheat sheet asks for it. Hashes name their parameters, so that stronger ones
 // leave those alone that are there.
+const ALGORITHM: Algorithm = Algorithm::Argon2id;
+const VERSION: Version = Version::V0x13;
 const MEMORY_KIB: u32 = 19_456;
 const ROUNDS: u32 = 2;
 const LANES: u32 = 1;
@@ -120,7 +125,7 @@ fn hash(params: Params, text: &SecretString, salt: &[u8]) -> password_hash::Resu
     let mut blocks = memory().pop().unwrap_or_default();
     blocks.resize(params.block_count(), Block::default());
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let argon2 = Argon2::new(ALGORITHM, VERSION, params);
     let done = argon2.hash_password_into_with_memory(
         text.expose_secret().as_bytes(),
         salt,
@@ -169,6 +174,22 @@ mod tests {
         assert!(matches(&hash, "Zo\u{eb} likes plums").await);
         assert!(!matches(&hash, "Zoe likes plums").await);
         assert!(!matches(&hash, "").await);
+    }
+
+    #[tokio::test]
+    async fn a_hash_names_what_made_it() {
+        // "Zoe likes plums", as argon2's own verification knows it, with parameters of its own.
+        let params = Params::new(64, 1, 1, None).unwrap();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = argon2::PasswordHasher::hash_password(&argon2, b"Zoe likes plums").unwrap().to_string();
+        assert!(matches(&PasswordHash(hash.clone()), "Zoe likes plums").await);
+        assert!(!matches(&PasswordHash(hash.clone()), "Zoe likes pears").await);
+        for other in
+            [hash.replace("argon2id", "argon2i"), hash.replace("v=19", "v=16"), hash.replace("$v=19", "")]
+        {
+            let attempt = PasswordAttempt::from("Zoe likes plums".to_owned());
+            assert!(PasswordHash(other.clone()).matches(&attempt).await.is_err(), "{other}");
+        }
     }
 
     #[tokio::test]
