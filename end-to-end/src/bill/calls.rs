@@ -35,14 +35,13 @@ impl Work {
     /// rounded up.
     pub(crate) fn cpu_us(&self, records: usize) -> usize {
         match (self.trigger, self.case) {
-            ("POST /api/users/login", _) => 19_000,
-            ("GET /api/products", "of a category") | ("GET /api/orders", _) => 1_100,
-            ("GET /api/products", _) => 1_900,
-            (stock, _) if stock.starts_with("stock-requests: ") => 950 + 550 * records,
+            ("POST /api/users/login", _) => 27_000,
+            ("GET /api/products", "of a category") | ("GET /api/orders", _) => 600,
+            ("GET /api/products", _) => 1_100,
             (trigger, _) => match Log::of(trigger) {
-                Log::Start | Log::Request => 850,
-                Log::Queue => 700 + 300 * records,
-                Log::Stream => 600 + 50 * records,
+                Log::Start | Log::Request => 350,
+                Log::Queue => 300 + 200 * records,
+                Log::Stream => 250 + 50 * records,
             },
         }
     }
@@ -92,8 +91,8 @@ pub const ROUTES: &[Work] = &[
     work("PATCH /api/products/{id}", "", "UpdateItem", 0.0, 1.0, 2.0),
     work("POST /api/products/{id}/stock", "", "GetItem, TransactWriteItems", 1.0, 2.0, 2.0),
     work("DELETE /api/products/{id}", "", "DeleteItem", 0.0, 1.0, 2.0),
-    work("GET /api/products", "", "4 Query", 6.0, 0.0, 0.0),
-    work("GET /api/products", "next page", "4 Query", 6.0, 0.0, 0.0),
+    work("GET /api/products", "", "4 Query", 4.0, 0.0, 0.0),
+    work("GET /api/products", "next page", "4 Query", 4.0, 0.0, 0.0),
     work("GET /api/products", "of a category", "Query", 1.5, 0.0, 0.0),
     work("GET /api/products/health/live", "", "", 0.0, 0.0, 0.0),
     work("GET /api/products/health/ready", "", "GetItem", 0.5, 0.0, 0.0),

@@ -5,8 +5,8 @@ use std::ops::{Add, AddAssign, Mul};
 use super::{
     calls::{Log, SAGA, Work, is_store_call, work_of},
     prices::{
-        ACCESS_LINE, CORE, GATEWAY, HEADER_BYTES, LOGS, MEMORY_GB, MILLION, PLATFORM_LINES, PUBLICATIONS,
-        QUEUES, READS, REQUESTS, STORE_MS, TIME, TOPIC_MS, TRACED, TRACES, TRANSFER, WRITES,
+        ACCESS_LINE, CORE, GATEWAY, HEADER_BYTES, LOGS, MEMORY_GB, MILLION, PUBLICATIONS, QUEUES, READS,
+        REQUESTS, STORE_MS, TIME, TOPIC_MS, TRACED, TRACES, TRANSFER, WRITES,
     },
 };
 
@@ -163,9 +163,8 @@ pub(crate) fn invocation(work: &Work, batch: usize) -> Bill {
     let published = if work.calls.contains("PublishBatch") { records.div_ceil(PUBLICATION) } else { 0 };
     // SNS puts a message into a queue one at a time; Lambda takes them out and deletes them by the batch.
     let queued = if kind == Log::Queue { 1.0 + 2.0 * share } else { 0.0 };
-    let platform: usize = PLATFORM_LINES.iter().map(|line| line.len()).sum();
     let access = if request { ACCESS_LINE.len() } else { 0 };
-    let logged = (kind.bytes() + platform + access) as f64;
+    let logged = (kind.bytes() + access) as f64;
     Bill([
         if request { GATEWAY.of(1.0) } else { 0.0 },
         (REQUESTS.of(1.0) + TIME.of(seconds * MEMORY_GB)) * share,

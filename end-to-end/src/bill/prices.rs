@@ -53,10 +53,9 @@ pub(crate) const SECRETS: Price = price("secrets and months", 0.4, 1.0, "Secrets
 pub(crate) const SECRET_CALLS: Price =
     price("Secrets Manager calls", 0.05, 10_000.0, "Secrets Manager pricing");
 pub(crate) const KEY_CALLS: Price = price("KMS requests", 0.03, 10_000.0, "KMS pricing");
-pub(crate) const METRICS: Price = price("CloudWatch metrics and months", 0.3, 1.0, "CloudWatch pricing");
 
 /// All of them.
-pub(crate) const PRICES: [Price; 14] = [
+pub(crate) const PRICES: [Price; 13] = [
     GATEWAY,
     REQUESTS,
     TIME,
@@ -70,7 +69,6 @@ pub(crate) const PRICES: [Price; 14] = [
     SECRETS,
     SECRET_CALLS,
     KEY_CALLS,
-    METRICS,
 ];
 
 /// Milliseconds until DynamoDB has answered a call.
@@ -85,12 +83,6 @@ pub(crate) const CORE: f64 = 512.0 / 1769.0;
 
 /// Of the invocations beyond the first in each second, this part is traced.
 pub(crate) const TRACED: f64 = 0.05;
-
-/// Lambda's own log lines around an invocation that goes well, at the system log level INFO.
-pub(crate) const PLATFORM_LINES: [&str; 2] = [
-    r#"{"time":"2026-11-22T09:44:00.123Z","type":"platform.start","record":{"requestId":"2f1c3b6e-7b1d-4a53-9d0e-5a1f6c7d8e90","version":"$LATEST","tracing":{"spanId":"53995c3f42cd8ad8","type":"X-Amzn-Trace-Id","value":"Root=1-6921816c-2c6b1f3a7d0e4b5c8a9f1e2d;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:a87bd80c:0"}}}"#,
-    r#"{"time":"2026-11-22T09:44:00.129Z","type":"platform.report","record":{"requestId":"2f1c3b6e-7b1d-4a53-9d0e-5a1f6c7d8e90","metrics":{"durationMs":5.417,"billedDurationMs":6,"memorySizeMB":512,"maxMemoryUsedMB":22},"tracing":{"spanId":"53995c3f42cd8ad8","type":"X-Amzn-Trace-Id","value":"Root=1-6921816c-2c6b1f3a7d0e4b5c8a9f1e2d;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:a87bd80c:0"},"status":"success"}}"#,
-];
 
 /// The HTTP API's log line of a request, in the format of the template.
 pub(crate) const ACCESS_LINE: &str = r#"{"api_request_id":"JKJaXmPLvHcESHA=", "request_id":"2f1c3b6e-7b1d-4a53-9d0e-5a1f6c7d8e90", "time":"22/Nov/2026:09:44:00 +0000", "source_ip":"203.0.113.17", "method":"GET", "path":"/api/products/0198b2c1-4a10-7c2e-8f31-5b7d9e0a1c02", "route":"ANY /api/products/{proxy+}", "status":"200", "response_bytes":"612", "latency_ms":"9", "integration_latency_ms":"8", "integration_status":"200", "integration_error":"-"}"#;
