@@ -20,7 +20,7 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Name of its collection: all its paths begin with `/api/<collection>`.
     const COLLECTION: &'static str;
 
-    /// Its OpenAPI document as text: what [`openapi`](crate::openapi) generates, committed beside the code, so that
+    /// Its OpenAPI document as text: what [`openapi`](crate::openapi()) generates, committed beside the code, so that
     /// a function has nothing to build in order to serve it.
     const OPENAPI: &'static str;
 
