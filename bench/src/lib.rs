@@ -32,6 +32,8 @@ pub mod stats;
 pub mod store;
 /// Functions, calls, and the right answers.
 pub mod targets;
+/// The events that targets are called with.
+pub mod workload;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -18,7 +18,8 @@ use crate::{
     quota::Quota,
     stats::{self, Summary, micros, summary},
     store::{PUBLISHED, Store, Transport},
-    targets::{Program, Target, Workload},
+    targets::{Program, Target},
+    workload::Workload,
 };
 
 /// The build of the services that goals are held against.

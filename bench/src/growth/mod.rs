@@ -25,7 +25,8 @@ use crate::{
     progress::Progress,
     stats::{micros, percentile, summary},
     store::{ORDERS, PRODUCTS, Store, Transport},
-    targets::{Program, Workload},
+    targets::Program,
+    workload::Workload,
 };
 
 /// Rows of a page.

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::{
     http::{Response, StatusCode},
 };
 use aws_smithy_types::body::SdkBody;
+use problem_details::Problem;
 use serde_json::json;
 use service_config::{DEFAULT_TTL, SecretCache};
 use uuid::Uuid;
@@ -48,6 +49,18 @@ async fn tokens_of_invented_versions_can_not_make_a_service_ask_all_the_time() {
     assert_eq!(manager.requests(), A_START_AND_A_LOOK);
 }
 
+#[tokio::test]
+async fn a_token_that_can_not_be_checked_is_not_called_invalid() {
+    let manager = SecretsManager::default();
+    manager.holds("v1", OLD_KEY);
+    let verifier = manager.tokens().await;
+    let token = tokens_of(version("v2", KEY), None).issue(Uuid::nil(), Role::Customer).unwrap().token;
+    manager.holds_nothing();
+    assert_eq!(verifier.verify(&token).await, Err(TokenError::Undecided));
+    assert_eq!(Problem::from(TokenError::Undecided).status(), 503);
+    assert_eq!(Problem::from(TokenError::Invalid).status(), 401);
+}
+
 /// Stands in for the network and for Secrets Manager behind it.
 #[derive(Clone, Debug, Default)]
 struct SecretsManager {
@@ -59,6 +72,11 @@ impl SecretsManager {
     fn holds(&self, version: &str, jwt_secret: &str) {
         let secret = json!({ "api_key": API_KEY, "jwt_secret": jwt_secret }).to_string();
         *self.current.lock().unwrap() = json!({ "VersionId": version, "SecretString": secret }).to_string();
+    }
+
+    /// From now on, a secret without a text.
+    fn holds_nothing(&self) {
+        *self.current.lock().unwrap() = "{}".to_owned();
     }
 
     async fn tokens(&self) -> AccessTokens {
