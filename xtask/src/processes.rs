@@ -23,6 +23,8 @@ use nix::{
 const GRACE: Duration = Duration::from_secs(5);
 /// Lines of a log that are shown when the command behind it failed.
 const TAIL_LINES: usize = 40;
+/// Lines that are shown of what failed tests said.
+const MAX_SAID_LINES: usize = 200;
 
 /// The process groups that are running.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -125,12 +127,30 @@ pub(crate) fn log_path(log: &str) -> PathBuf {
     Path::new(".local/logs").join(log).with_extension("log")
 }
 
-/// The last lines of a log.
+/// What tells most of a failure: what failed tests said, or else the last lines of a log.
 pub(crate) fn tail(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
+    let said = said_by_failed_tests(&text);
+    if !said.is_empty() {
+        return said[..said.len().min(MAX_SAID_LINES)].join("\n");
+    }
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// The lines of `cargo test` from the header of each failed test's output, `---- name stdout ----`, to the list of all
+/// failed ones.
+fn said_by_failed_tests(text: &str) -> Vec<&str> {
+    let mut said = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside = line.starts_with("---- ") || (inside && line != "failures:");
+        if inside {
+            said.push(line);
+        }
+    }
+    said
 }
 
 /// A command that ended with an error.
@@ -237,6 +257,14 @@ fn signal(group: Pid, signal: Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_tests_said_is_found() {
+        let log = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\n\nthread 'b' \
+                   panicked\n\nfailures:\n    b\n\ntest result: FAILED. 1 passed; 1 failed\n\n   Doc-tests c";
+        assert_eq!(said_by_failed_tests(log), ["---- b stdout ----", "", "thread 'b' panicked", ""]);
+        assert!(said_by_failed_tests("test result: ok. 1 passed").is_empty());
+    }
 
     #[test]
     fn a_group_ends_with_all_that_it_started() {
