@@ -80,6 +80,11 @@ class Corrections(unittest.TestCase):
             preflight = cloud.request("/api/users/me", {"origin": "http://localhost:3000"}, method="OPTIONS")
             self.assertEqual(preflight.headers["access-control-allow-origin"], "http://localhost:3000")
 
+            shared = cloud.outputs["SharedIntegrationApiId"]
+            self.assertEqual(cloud.request("/api/users", api_id=shared).status, 200)
+            self.assertEqual(cloud.request("/api/users/me", api_id=shared).status, 200)
+            self.assertEqual(cloud.request("/elsewhere", api_id=shared).status, 404)
+
         self.verify("http-api-import", "imports the routes of an HTTP API", check)
 
     def test_http_api_accounts(self):
@@ -205,6 +210,31 @@ class Corrections(unittest.TestCase):
             self.assertEqual(environment.get("AWS_LAMBDA_LOG_FORMAT"), "JSON")
 
         self.verify("log-settings", "tells functions their log settings", check)
+
+    def test_stubs(self):
+        def check(cloud: Cloud):
+            resources = {
+                "Address": {"Type": "AWS::EC2::EIP"},
+                "Gateway": {"Type": "AWS::EC2::NatGateway", "Properties": {
+                    "AllocationId": {"Fn::GetAtt": ["Address", "AllocationId"]}, "SubnetId": "subnet-1"}},
+                "Provider": {"Type": "AWS::Lambda::CapacityProvider", "Properties": {"CapacityProviderName": "name"}},
+            }
+            outputs = {"Gateway": {"Ref": "Gateway"}, "Provider": {"Fn::GetAtt": ["Provider", "Arn"]}}
+            outputs = self.outputs_of(cloud, "stubs", resources, outputs)
+            self.assertRegex(outputs["Gateway"], r"\Anat-[0-9a-f]{17}\Z")
+            self.assertEqual(outputs["Provider"], f"arn:aws:lambda:us-east-1:{ACCOUNT}:capacity-provider:name")
+
+        self.verify("stubs", "knows every type of the template", check)
+
+    def outputs_of(self, cloud: Cloud, name: str, resources: dict[str, Any], outputs: dict[str, Any]) -> dict[str, str]:
+        """The outputs of a new stack."""
+        template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in outputs.items()}}
+        try:
+            stack = cloud.create_stack(name, json.dumps(template))
+        except botocore.exceptions.ClientError as error:
+            raise AssertionError(f"refused: {error}") from error
+        self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack.get("StackStatusReason"))
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def test_every_correction_is_verified(self):
         for name in CORRECTIONS:

@@ -7,7 +7,7 @@ upstream has made superfluous is noticed and can be dropped.
 
 from collections.abc import Callable, Iterable
 
-from . import access, function_environment, http_api, http_events, latency, secret_values, streams
+from . import access, function_environment, http_api, http_events, latency, secret_values, streams, stubs
 
 CORRECTIONS: dict[str, Callable[[], None]] = {
     "runtime-api-delay": latency.runtime_api_delay,
@@ -25,6 +25,7 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "batch-actions": access.batch_actions,
     "mapping-permissions": access.mapping_permissions,
     "log-settings": function_environment.log_settings,
+    "stubs": stubs.stubs,
 }
 
 

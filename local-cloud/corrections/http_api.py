@@ -6,6 +6,7 @@ from typing import Any
 from ministack.services import apigateway
 from ministack.services.cloudformation import provisioners
 
+INTEGRATIONS = "x-amazon-apigateway-integrations"
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options"}
 
 
@@ -31,31 +32,43 @@ def http_api_import() -> None:
 def _import(api_id: str, document: dict[str, Any]) -> None:
     apigateway._routes[api_id] = {}
     apigateway._integrations[api_id] = {}
+    # Operations that refer to the same component share its integration.
+    components = document.get("components", {}).get(INTEGRATIONS, {})
+    targets = {f"#/components/{INTEGRATIONS}/{name}": _add_integration(api_id, integration)
+               for name, integration in components.items()}
     for path, item in document.get("paths", {}).items():
         for key, operation in item.items():
             if key == "x-amazon-apigateway-any-method":
-                _add_route(api_id, "ANY", path, operation)
+                _add_route(api_id, "ANY", path, operation, targets)
             elif key in METHODS:
-                _add_route(api_id, key.upper(), path, operation)
+                _add_route(api_id, key.upper(), path, operation, targets)
     if cors := document.get("x-amazon-apigateway-cors"):
         apigateway._apis[api_id]["corsConfiguration"] = cors
 
 
-def _add_route(api_id: str, method: str, path: str, operation: dict[str, Any]) -> None:
+def _add_route(api_id: str, method: str, path: str, operation: dict[str, Any], targets: dict[str, str]) -> None:
     route_key = "$default" if path.lstrip("/") == "$default" else f"{method} {path}"
     if operation.get("security"):
         raise ValueError(f"route {route_key}: the local cloud imports no authorizers")
     integration = operation["x-amazon-apigateway-integration"]
+    if reference := integration.get("$ref"):
+        if reference not in targets:
+            raise ValueError(f"route {route_key}: there is no integration {reference}")
+        target = targets[reference]
+    else:
+        target = _add_integration(api_id, integration)
+    _checked(apigateway._create_route(api_id, {"routeKey": route_key, "target": target}))
+
+
+def _add_integration(api_id: str, integration: dict[str, Any]) -> str:
+    """The new integration as routes name it."""
     created = _checked(apigateway._create_integration(api_id, {
         "integrationType": integration["type"].upper(),
         "integrationUri": integration["uri"],
         "integrationMethod": integration["httpMethod"],
         "payloadFormatVersion": integration["payloadFormatVersion"],
     }))
-    _checked(apigateway._create_route(api_id, {
-        "routeKey": route_key,
-        "target": f"integrations/{created['integrationId']}",
-    }))
+    return f"integrations/{created['integrationId']}"
 
 
 def _checked(response: tuple) -> dict[str, Any]:
