@@ -1,5 +1,7 @@
 """A local cloud for the launcher's tests."""
 
+import contextlib
+import copy
 import io
 import json
 import os
@@ -89,6 +91,22 @@ class Cloud:
         role = self.echo()["environment"]
         return self.client(
             service, role["AWS_ACCESS_KEY_ID"], role["AWS_SECRET_ACCESS_KEY"], role["AWS_SESSION_TOKEN"])
+
+    @contextlib.contextmanager
+    def role_without(self, action: str):
+        """Take an action away from the function's role for a while."""
+        iam, policy = self.client("iam"), {"RoleName": self.outputs["RoleName"], "PolicyName": "function"}
+        document = iam.get_role_policy(**policy)["PolicyDocument"]
+        less = copy.deepcopy(document)
+        for statement in less["Statement"]:
+            actions = statement["Action"]
+            statement["Action"] = [kept for kept in ([actions] if isinstance(actions, str) else actions) if kept != action]
+        less["Statement"] = [statement for statement in less["Statement"] if statement["Action"]]
+        iam.put_role_policy(**policy, PolicyDocument=json.dumps(less))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(**policy, PolicyDocument=json.dumps(document))
 
     def deploy(self, account: str) -> dict[str, str]:
         """Deploy the test template into an account and return its outputs."""

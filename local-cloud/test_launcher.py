@@ -197,6 +197,35 @@ class Corrections(unittest.TestCase):
 
         self.verify("mapping-permissions", "checks the role of a mapping", check)
 
+    def test_polling_permissions(self):
+        def check(cloud: Cloud):
+            queue, = (known["UUID"] for known in cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+                      if known["EventSourceArn"].endswith(":queue"))
+            last_result = lambda: cloud.client("lambda").get_event_source_mapping(UUID=queue)["LastProcessingResult"]
+            before = last_result()
+            with cloud.role_without("sqs:ReceiveMessage"):
+                url = f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/queue"
+                cloud.client("sqs").send_message(QueueUrl=url, MessageBody="one that waits")
+                eventually(lambda: last_result() != before)
+                self.assertIn("does not allow sqs:ReceiveMessage", last_result())
+            eventually(lambda: last_result().startswith("OK"))
+
+        self.verify("polling-permissions", "stops polling for a role that may not", check)
+
+    def test_log_permissions(self):
+        def check(cloud: Cloud):
+            def lines():
+                return len(cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/function")["events"])
+
+            cloud.echo()
+            before = lines()
+            self.assertGreater(before, 0)
+            with cloud.role_without("logs:PutLogEvents"):
+                cloud.echo()
+                self.assertEqual(lines(), before)
+
+        self.verify("log-permissions", "writes no log for a role that may not", check)
+
     def assertAllowed(self, operation, **parameters):
         try:
             return operation(**parameters)

@@ -24,6 +24,8 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "secure-transport": access.secure_transport,
     "batch-actions": access.batch_actions,
     "mapping-permissions": access.mapping_permissions,
+    "polling-permissions": access.polling_permissions,
+    "log-permissions": access.log_permissions,
     "log-settings": function_environment.log_settings,
     "stubs": stubs.stubs,
 }

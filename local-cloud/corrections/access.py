@@ -1,11 +1,13 @@
 """Access control, as far as `--auth` enforces it."""
 
 import contextvars
+from collections.abc import Iterable
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.arn import parse_arn
+from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -19,9 +21,13 @@ BATCH_ACTIONS = {
 
 # What a function's role has to allow on an event source, by the source's service.
 POLLING_ACTIONS = {
-    "dynamodb": ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+    "dynamodb": [
+        "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
     "sqs": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
 }
+
+# What a function's role has to allow on its log group.
+LOGGING_ACTIONS = ["logs:CreateLogStream", "logs:PutLogEvents"]
 
 
 def secure_transport() -> None:
@@ -45,31 +51,75 @@ def batch_actions() -> None:
 
 
 def mapping_permissions() -> None:
-    """Upstream polls queues and streams for a function whatever its role allows; AWS refuses to create an event
-    source mapping whose role may not read the source."""
+    """Upstream creates event source mappings for a function whatever its role allows; AWS refuses to create one
+    whose role may not read the source, or not send to the mapping's destination for failures."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
     create_mapping = handlers["create"]
 
     def create(logical_id, properties, stack_name):
         if app.AUTH:
-            _require_polling_permissions(properties)
+            _require_mapping_permissions(properties)
         return create_mapping(logical_id, properties, stack_name)
 
     handlers["create"] = create
 
 
-def _require_polling_permissions(properties: dict[str, Any]) -> None:
-    source = parse_arn(properties["EventSourceArn"])
-    needed = [(action, str(source)) for action in POLLING_ACTIONS[source.service]]
+def _require_mapping_permissions(properties: dict[str, Any]) -> None:
+    needed = _polling(properties["EventSourceArn"])
     on_failure = properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "")
     if on_failure.startswith("arn:aws:sqs:"):
         needed.append(("sqs:SendMessage", on_failure))
     name, _ = lambda_svc._resolve_name_and_qualifier(properties["FunctionName"])
-    role = lambda_svc._functions[name]["config"]["Role"]
-    policies = iam_evaluator._gather_role_policies(role.rpartition("/")[2], source.account_id)
+    if refusal := _refusal(lambda_svc._functions[name]["config"]["Role"], needed):
+        raise ValueError(refusal)
+
+
+def polling_permissions() -> None:
+    """Upstream polls queues and streams for a function even when its role is no longer allowed to; on AWS a mapping
+    then stands still, and its `LastProcessingResult` says so. AWS finds out about `sqs:DeleteMessage` when it has
+    called the function; here the messages stay where they are."""
+    all_mappings = lambda_svc._iter_all_esms
+
+    def readable_mappings():
+        for account, region, mapping in all_mappings():
+            if app.AUTH and mapping["Enabled"]:
+                with request_scope(account, region):
+                    function = lambda_svc._functions.get(mapping["FunctionName"])
+                    refusal = function and _refusal(function["config"]["Role"], _polling(mapping["EventSourceArn"]))
+                if refusal:
+                    mapping["LastProcessingResult"] = f"PROBLEM: {refusal}"
+                    continue
+            yield account, region, mapping
+
+    lambda_svc._iter_all_esms = readable_mappings
+
+
+def log_permissions() -> None:
+    """Upstream writes a function's log whatever its role allows; on AWS there is none without the permission."""
+    write_log = lambda_svc._emit_lambda_logs
+
+    def write_allowed_log(function, *arguments, **options):
+        config = function.get("config") or function
+        group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+        streams = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}:log-stream:any"
+        if not app.AUTH or not _refusal(config["Role"], [(action, streams) for action in LOGGING_ACTIONS]):
+            write_log(function, *arguments, **options)
+
+    lambda_svc._emit_lambda_logs = write_allowed_log
+
+
+def _polling(source: str) -> list[tuple[str, str]]:
+    return [(action, source) for action in POLLING_ACTIONS[parse_arn(source).service]]
+
+
+def _refusal(role: str, needed: Iterable[tuple[str, str]]) -> str | None:
+    """The first of these actions on resources that a role does not allow, in words."""
+    account = parse_arn(role).account_id
+    policies = iam_evaluator._gather_role_policies(role.rpartition("/")[2], account)
     for action, resource in needed:
         context = iam_evaluator.EvalContext(
-            principal_arn=role, principal_type="AssumedRole", principal_account=source.account_id,
-            action=action, resource_arn=resource, region=source.region)
+            principal_arn=role, principal_type="AssumedRole", principal_account=account,
+            action=action, resource_arn=resource, region=get_region())
         if iam_evaluator.evaluate(context, policies).decision != "Allow":
-            raise ValueError(f"the role {role} does not allow {action} on {resource}")
+            return f"the role {role} does not allow {action} on {resource}"
+    return None
