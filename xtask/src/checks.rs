@@ -49,6 +49,8 @@ struct Check {
 enum Needs {
     Rust,
     Tools,
+    /// The tools, and checkov.
+    Checkov,
 }
 
 enum Outcome {
@@ -65,7 +67,7 @@ const CHECKS: [Check; 10] = [
     Check { name: "tests", needs: Needs::Rust, run: tests },
     Check { name: "dependencies", needs: Needs::Tools, run: dependencies },
     Check { name: "advisories", needs: Needs::Tools, run: advisories },
-    Check { name: "template", needs: Needs::Tools, run: template },
+    Check { name: "template", needs: Needs::Checkov, run: template },
     Check { name: "local-cloud", needs: Needs::Tools, run: local_cloud },
     Check { name: "build", needs: Needs::Tools, run: build },
     Check { name: "end-to-end", needs: Needs::Tools, run: end_to_end },
@@ -74,8 +76,11 @@ const CHECKS: [Check; 10] = [
 /// Runs the checks, all of them even if some fail, and says at the end how each of them went.
 pub(crate) fn run(selection: &Selection) -> Result<()> {
     let chosen = selection.checks()?;
-    if chosen.iter().any(|check| check.needs == Needs::Tools) {
+    if chosen.iter().any(|check| check.needs != Needs::Rust) {
         tools::install()?;
+    }
+    if chosen.iter().any(|check| check.needs == Needs::Checkov) {
+        tools::install_checkov()?;
     }
 
     let mut summary = String::new();
@@ -188,6 +193,7 @@ fn with_cargo_deny(check: impl FnOnce(&mut Command) -> Result<Outcome>) -> Resul
     }
 }
 
+/// The template as it stands, and as it would be deployed with each set of parameters.
 fn template() -> Result<Outcome> {
     execute(
         command("sam").args(["validate", "--lint", "--config-env", "local"]).env("SAM_CLI_TELEMETRY", "0"),

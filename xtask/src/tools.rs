@@ -19,11 +19,19 @@ pub(crate) const SERVICES: [&str; 3] = ["user-service", "product-service", "orde
 /// The interpreter that has the tools.
 pub(crate) const PYTHON: &str = ".local/venv/bin/python";
 
-const VENV: &str = ".local/venv";
-/// What is installed, and for which folder, which the tools' scripts name: as both were then.
-const STAMP: &str = ".local/venv/installed";
-const REQUIREMENTS: &str = "local-cloud/requirements.txt";
-const CONSTRAINTS: &str = "local-cloud/constraints.txt";
+/// A virtual environment of pinned Python packages.
+struct Environment {
+    title: &'static str,
+    folder: &'static str,
+    /// The folder of `requirements.txt` and `constraints.txt`.
+    pins: &'static str,
+}
+
+const TOOLS: Environment = Environment { title: "install tools", folder: ".local/venv", pins: "local-cloud" };
+/// Apart from the tools, because both want other versions of the same packages.
+const CHECKOV: Environment =
+    Environment { title: "install checkov", folder: ".local/checkov", pins: "template-checks" };
+
 /// Exits with 0 if the interpreter is new enough for every tool and can make a virtual environment.
 const PYTHON_CHECK: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
 
@@ -34,33 +42,51 @@ pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64"
 
 /// Installs the Python tools into `.local/venv`, unless they are there as pinned.
 pub(crate) fn install() -> Result<()> {
-    fs::create_dir_all(".local").context("can't create .local")?;
-    let _turn = Turn::take(".local/tools.lock")?;
-    let repository = env::current_dir()?;
-    let [requirements, constraints] = [fs::read_to_string(REQUIREMENTS)?, fs::read_to_string(CONSTRAINTS)?];
-    let wanted = format!("{}\n{requirements}{constraints}", repository.display());
-    if fs::read_to_string(STAMP).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    step("install tools", || {
-        // The stamp first, so that nothing half done passes for installed; then all the rest, because pip leaves the
-        // scripts of a moved folder as they are, and `python3` below must not be the old one in there.
-        for removed in [fs::remove_file(STAMP), fs::remove_dir_all(VENV)] {
-            if let Err(error) = removed
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return Err(error).with_context(|| format!("can't remove {VENV}"));
-            }
+    TOOLS.install()
+}
+
+/// Installs checkov into `.local/checkov`, unless it is there as pinned.
+pub(crate) fn install_checkov() -> Result<()> {
+    CHECKOV.install()
+}
+
+impl Environment {
+    fn install(&self) -> Result<()> {
+        let Self { title, folder, pins } = self;
+        fs::create_dir_all(".local").context("can't create .local")?;
+        let _turn = Turn::take(".local/tools.lock")?;
+        let requirements = format!("{pins}/requirements.txt");
+        // What is installed, and for which folder, which the tools' scripts name: as both were then.
+        let stamp = format!("{folder}/installed");
+        let wanted = format!(
+            "{}\n{}{}",
+            env::current_dir()?.display(),
+            fs::read_to_string(&requirements)?,
+            fs::read_to_string(format!("{pins}/constraints.txt"))?
+        );
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(());
         }
-        execute(command("python3").args(["-c", PYTHON_CHECK]), "python")
-            .context("install Python 3.10 or newer with its venv module, then run this again")?;
-        execute(command("python3").args(["-m", "venv", VENV]), "venv")
-            .context("python3 can't make a virtual environment")?;
-        let pip = ["-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS];
-        execute(command(PYTHON).args(pip), "pip")
-            .context("the tools can't be installed: is there a connection to PyPI?")
-    })?;
-    fs::write(STAMP, wanted).with_context(|| format!("can't write {STAMP}"))
+        step(title, || {
+            // The stamp first, so that nothing half done passes for installed; then all the rest, because pip leaves
+            // the scripts of a moved folder as they are, and `python3` below must not be the old one in there.
+            for removed in [fs::remove_file(&stamp), fs::remove_dir_all(folder)] {
+                if let Err(error) = removed
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(error).with_context(|| format!("can't remove {folder}"));
+                }
+            }
+            execute(command("python3").args(["-c", PYTHON_CHECK]), "python")
+                .context("install Python 3.10 or newer with its venv module, then run this again")?;
+            execute(command("python3").args(["-m", "venv", folder]), "venv")
+                .context("python3 can't make a virtual environment")?;
+            let pip = ["-m", "pip", "install", "--disable-pip-version-check", "-r", &requirements];
+            execute(command(&format!("{folder}/bin/python")).args(pip), "pip")
+                .context("the tools can't be installed: is there a connection to PyPI?")
+        })?;
+        fs::write(&stamp, wanted).with_context(|| format!("can't write {stamp}"))
+    }
 }
 
 /// The pinned cargo-deny, built if it isn't there; nothing if it can't be downloaded.
