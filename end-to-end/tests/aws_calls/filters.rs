@@ -1,4 +1,4 @@
-//! Which changes of a table make Lambda call the function: the filters of its event source in the template.
+//! Which changes of a table make Lambda call the function: the filters of its event source mapping in the template.
 
 use std::path::Path;
 
@@ -12,9 +12,8 @@ impl Filters {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
         let template: yaml_serde::Value =
             yaml_serde::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let function = table.replace("Table", "ServiceLambda");
-        let source = &template["Resources"][function]["Properties"]["Events"][format!("{table}Stream")];
-        let filters = source["Properties"]["FilterCriteria"]["Filters"].as_sequence().unwrap();
+        let mapping = &template["Resources"][format!("{table}StreamMapping")]["Properties"];
+        let filters = mapping["FilterCriteria"]["Filters"].as_sequence().unwrap();
         Self(
             filters
                 .iter()
