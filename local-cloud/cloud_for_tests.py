@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import hashlib
 import io
 import json
 import os
@@ -126,16 +127,41 @@ class Cloud:
 
     def create_stack(self, name: str, template: str, account: str = ACCOUNT, **parameters: str) -> dict[str, Any]:
         """Create a stack, await its end, good or bad, and return its description."""
+        return self._deploy_stack("create_stack", name, template, account, parameters)
+
+    def update_stack(self, name: str, template: str, **parameters: str) -> dict[str, Any]:
+        """Update a stack, await its end, good or bad, and return its description."""
+        return self._deploy_stack("update_stack", name, template, ACCOUNT, parameters)
+
+    def _deploy_stack(self, operation: str, name: str, template: str, account: str, parameters: dict[str, str]):
         cloudformation = self.client("cloudformation", account)
-        cloudformation.create_stack(
+        getattr(cloudformation, operation)(
             StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()])
+        return self._await_stack(name, account)
+
+    def delete_stack(self, name: str) -> dict[str, Any]:
+        """Delete a stack, await its end, good or bad, and return its last description."""
+        cloudformation = self.client("cloudformation")
+        stack_id = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+        cloudformation.delete_stack(StackName=name)
+        return self._await_stack(stack_id, ACCOUNT)
+
+    def _await_stack(self, name: str, account: str) -> dict[str, Any]:
+        cloudformation = self.client("cloudformation", account)
 
         def finished() -> dict[str, Any] | None:
             stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
             return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
 
         return eventually(finished, deadline_s=20)
+
+    def upload(self, template: dict[str, Any]) -> str:
+        """The address of a template for a nested stack."""
+        body = json.dumps(template)
+        key = hashlib.sha256(body.encode()).hexdigest()
+        self.client("s3").put_object(Bucket=f"code-{ACCOUNT}", Key=key, Body=body)
+        return f"https://s3.us-east-1.amazonaws.com/code-{ACCOUNT}/{key}"
 
     def request(self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None,
                 method: str | None = None, api_id: str | None = None) -> Answer:

@@ -255,6 +255,70 @@ class Corrections(unittest.TestCase):
 
         self.verify("stubs", "knows every type of the template", check)
 
+    def test_nested_stacks(self):
+        def outer(cloud: Cloud, attribute: str, *topics: str) -> str:
+            inner = {
+                "Transform": "AWS::LanguageExtensions",
+                "Resources": {
+                    "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "inner"}},
+                    "Kept": {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain"},
+                    **{topic: {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": topic}} for topic in topics},
+                },
+                "Outputs": {
+                    "Queue": {"Value": {"Fn::GetAtt": ["Queue", attribute]}},
+                    "Kept": {"Value": {"Ref": "Kept"}},
+                    "Topics": {"Value": {"Fn::Length": list(topics)}},
+                },
+            }
+            return json.dumps({
+                "Resources": {"Inner": {"Type": "AWS::CloudFormation::Stack",
+                                        "Properties": {"TemplateURL": cloud.upload(inner)}}},
+                "Outputs": {name: {"Value": {"Fn::GetAtt": ["Inner", f"Outputs.{name}"]}} for name in inner["Outputs"]},
+            })
+
+        def outputs_of(stack: dict[str, Any]) -> dict[str, str]:
+            return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+        def topics_of(cloud: Cloud) -> set[str]:
+            return {topic["TopicArn"].rpartition(":")[2] for topic in cloud.client("sns").list_topics()["Topics"]}
+
+        def check(cloud: Cloud):
+            created = outputs_of(self.completed(cloud.create_stack("outer", outer(cloud, "Arn", "one", "two"))))
+            self.assertEqual(created["Topics"], "2")
+            # What an update leaves alone still has its attributes, and what it leaves out is gone.
+            updated = outputs_of(self.completed(cloud.update_stack("outer", outer(cloud, "Arn", "two"))))
+            self.assertEqual(updated["Queue"], f"arn:aws:sqs:us-east-1:{ACCOUNT}:inner")
+            self.assertEqual(topics_of(cloud) & {"one", "two"}, {"two"})
+            # An update that fails leaves everything as it was, and a creation that fails leaves nothing.
+            for deploy, name in [(cloud.update_stack, "outer"), (cloud.create_stack, "other")]:
+                failed = deploy(name, outer(cloud, "Weather", "three"))
+                self.assertIn("ROLLBACK_COMPLETE", failed["StackStatus"])
+                self.assertNotIn("three", topics_of(cloud))
+            self.assertEqual(cloud.delete_stack("outer")["StackStatus"], "DELETE_COMPLETE")
+            self.assertNotIn("two", topics_of(cloud))
+            self.assertIn(created["Kept"].rpartition(":")[2], topics_of(cloud))
+
+        self.verify("nested-stacks", "deploys nested stacks like others", check)
+
+    def test_sam_parameters(self):
+        def check(cloud: Cloud):
+            function = {"Type": "AWS::Serverless::Function", "Properties": {
+                "AutoPublishAlias": {"Ref": "Alias"}, "InlineCode": "pass", "Handler": "index.handler",
+                "Runtime": "python3.12"}}
+            template = {
+                "Transform": "AWS::Serverless-2016-10-31", "Resources": {"Aliased": function},
+                "Parameters": {"Alias": {"Type": "String", "Default": "default"}},
+                "Outputs": {"Alias": {"Value": {"Ref": "Aliased.Alias"}}},
+            }
+            stack = self.completed(cloud.create_stack("sam", json.dumps(template), Alias="given"))
+            self.assertRegex(stack["Outputs"][0]["OutputValue"], ":given$")
+
+        self.verify("sam-parameters", "tells SAM the parameters", check)
+
+    def completed(self, stack: dict[str, Any]) -> dict[str, Any]:
+        self.assertRegex(stack["StackStatus"], r"\A(CREATE|UPDATE)_COMPLETE\Z", stack.get("StackStatusReason"))
+        return stack
+
     def outputs_of(self, cloud: Cloud, name: str, resources: dict[str, Any], outputs: dict[str, Any]) -> dict[str, str]:
         """The outputs of a new stack."""
         template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in outputs.items()}}
@@ -262,7 +326,7 @@ class Corrections(unittest.TestCase):
             stack = cloud.create_stack(name, json.dumps(template))
         except botocore.exceptions.ClientError as error:
             raise AssertionError(f"refused: {error}") from error
-        self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack.get("StackStatusReason"))
+        self.completed(stack)
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def test_every_correction_is_verified(self):

@@ -7,7 +7,18 @@ upstream has made superfluous is noticed and can be dropped.
 
 from collections.abc import Callable, Iterable
 
-from . import access, function_environment, http_api, http_events, latency, secret_values, streams, stubs
+from . import (
+    access,
+    function_environment,
+    http_api,
+    http_events,
+    latency,
+    nested_stacks,
+    sam_transform,
+    secret_values,
+    streams,
+    stubs,
+)
 
 CORRECTIONS: dict[str, Callable[[], None]] = {
     "runtime-api-delay": latency.runtime_api_delay,
@@ -28,6 +39,8 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "log-permissions": access.log_permissions,
     "log-settings": function_environment.log_settings,
     "stubs": stubs.stubs,
+    "nested-stacks": nested_stacks.nested_stacks,
+    "sam-parameters": sam_transform.sam_parameters,
 }
 
 

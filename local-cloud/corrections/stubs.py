@@ -53,7 +53,8 @@ STUBS = {
         lambda _, target: f"{target['ResourceId']}|{target['ScalableDimension']}|{target['ServiceNamespace']}",
         lambda ref, _names, _properties: {"Id": ref}),
     "AWS::ApplicationAutoScaling::ScalingPolicy": Stub(
-        lambda names, policy: _arn("autoscaling", f"scalingPolicy:{names.digest[:32]}:policyName/{policy['PolicyName']}"),
+        lambda names, policy: _arn(
+            "autoscaling", f"scalingPolicy:{names.digest[:32]}:policyName/{policy['PolicyName']}"),
         lambda ref, _names, policy: {"Arn": ref, "PolicyName": policy["PolicyName"]}),
     "AWS::Budgets::Budget": Stub(
         lambda names, properties: properties["Budget"].get("BudgetName") or names.generated),
