@@ -2,6 +2,10 @@
 
 /// Requests of HTTP APIs.
 mod api_gateway_v2;
+/// Requests of load balancers.
+mod load_balancer;
+/// What both are read by.
+mod parts;
 
 use std::{
     panic::catch_unwind,
@@ -119,19 +123,19 @@ struct Unreadable;
 /// Reads the event as what its source sends.
 fn read(source: HttpSource, event: &RawValue) -> Result<Request, Unreadable> {
     let event = event.get();
-    let request = match source {
-        HttpSource::ApiGatewayV2 => return api_gateway_v2::read(event),
-        HttpSource::ApiGatewayV1 => serde_json::from_str(event).map(|mut request: ApiGatewayProxyRequest| {
+    match source {
+        HttpSource::ApiGatewayV2 => api_gateway_v2::read(event),
+        HttpSource::LoadBalancer => load_balancer::read(event),
+        HttpSource::ApiGatewayV1 => {
+            let mut request: ApiGatewayProxyRequest = serde_json::from_str(event).map_err(|_| Unreadable)?;
             // The conversion would put the stage in front of the path; routes know nothing of stages.
             request.request_context.stage = None;
-            LambdaRequest::ApiGatewayV1(request)
-        }),
-        HttpSource::LoadBalancer => serde_json::from_str(event).map(LambdaRequest::Alb),
-    };
-    let request = request.map_err(|_| Unreadable)?;
-    // The conversion panics on an address that is none, and a client can send one.
-    let request = catch_unwind(|| lambda_http::Request::from(request)).map_err(|_| Unreadable)?;
-    Ok(request.map(body_of))
+            let request = LambdaRequest::ApiGatewayV1(request);
+            // The conversion panics on an address that is none, and a client can send one.
+            let request = catch_unwind(|| lambda_http::Request::from(request)).map_err(|_| Unreadable)?;
+            Ok(request.map(body_of))
+        }
+    }
 }
 
 /// The body of a request, without a copy.

@@ -35,8 +35,10 @@ pub struct UnknownEvent {
     event_source: Option<String>,
 }
 
-/// How the events of HTTP APIs begin, so that most requests need not be read twice.
+/// How the events of HTTP APIs begin, so that most requests need not be read twice …
 const API_GATEWAY_V2: &str = r#"{"version":"2.0","routeKey":"#;
+/// … and those of load balancers.
+const LOAD_BALANCER: &str = r#"{"requestContext":{"elb":{"#;
 
 /// The few members that tell the kinds of events apart; all else is skipped.
 #[derive(Deserialize)]
@@ -65,6 +67,9 @@ impl Trigger {
     pub fn of(event: &RawValue) -> Result<Self, UnknownEvent> {
         if event.get().starts_with(API_GATEWAY_V2) {
             return Ok(Self::Http(HttpSource::ApiGatewayV2));
+        }
+        if event.get().starts_with(LOAD_BALANCER) {
+            return Ok(Self::Http(HttpSource::LoadBalancer));
         }
         let Ok(marks) = serde_json::from_str::<Marks>(event.get()) else {
             return Err(UnknownEvent { event_source: None });
@@ -108,6 +113,7 @@ mod tests {
             ),
             (r#"{"httpMethod":"GET","requestContext":{}}"#, Trigger::Http(HttpSource::ApiGatewayV1)),
             (r#"{"httpMethod":"GET","requestContext":{"elb":{}}}"#, Trigger::Http(HttpSource::LoadBalancer)),
+            (r#"{"requestContext":{"elb":{}},"httpMethod":"GET"}"#, Trigger::Http(HttpSource::LoadBalancer)),
         ];
         for (json, trigger) in cases {
             assert_eq!(of(json), Ok(trigger), "{json}");

@@ -15,8 +15,9 @@ const CUSTOMER: &str = "0198b2c4-7d1e-7a3b-9c55-0d2f6a1b8e01";
 
 /// The samples in the sequence of one order's life, and how each is answered: a status for a request, `None` for a batch
 /// that is done as a whole.
-const STORY: [(&str, Option<u16>); 12] = [
+const STORY: [(&str, Option<u16>); 13] = [
     ("health-ready", Some(200)),
+    ("load-balancer-health-check", Some(200)),
     ("place-order", Some(201)),
     ("stock-reserved", None),
     ("read-order", Some(200)),

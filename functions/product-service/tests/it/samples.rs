@@ -35,15 +35,18 @@ async fn every_sample_event_is_handled() {
             continue;
         }
         let answer = HttpAnswer::parse(&answer);
+        let text = |members: [&Value; 2]| members.into_iter().find_map(Value::as_str).unwrap().to_owned();
+        let method = text([&event["requestContext"]["http"]["method"], &event["httpMethod"]]);
+        let path = text([&event["rawPath"], &event["path"]]);
         // In an empty shop there is nothing with the id that a path names.
-        let expected = match event["requestContext"]["http"]["method"].as_str().unwrap() {
-            "POST" if event["rawPath"] == "/api/products" => 201,
-            "GET" if event["rawPath"].as_str().unwrap().matches('/').count() == 2 => 200,
+        let expected = match method.as_str() {
+            "POST" if path == "/api/products" => 201,
+            "GET" if path.matches('/').count() == 2 => 200,
             _ => 404,
         };
         assert_eq!(answer.status, expected, "{name}: {}", answer.body);
         let anonymous = HttpAnswer::parse(&shop.send(sample).await);
-        let is_public = event["requestContext"]["http"]["method"] == "GET";
+        let is_public = method == "GET";
         assert_eq!(anonymous.status, if is_public { expected } else { 401 }, "{name}: {}", anonymous.body);
     }
 }

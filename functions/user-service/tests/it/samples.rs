@@ -13,8 +13,9 @@ const USER: &str = "01a203e8-5c00-7a1b-9c3d-4e5f60718293";
 
 /// The samples in the sequence of one user's life, and how each is answered: a status for a request, `None` for a batch
 /// that is done as a whole.
-const STORY: [(&str, Option<u16>); 13] = [
+const STORY: [(&str, Option<u16>); 14] = [
     ("health-ready", Some(200)),
+    ("load-balancer-health-check", Some(200)),
     ("openapi", Some(200)),
     ("register", Some(201)),
     ("login", Some(200)),

@@ -5,19 +5,17 @@
 
 use std::{borrow::Cow, fmt};
 
-use axum::{body::Body, extract::Request};
-use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::COOKIE, uri::PathAndQuery};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use axum::extract::Request;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::COOKIE};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
 };
 
-use super::Unreadable;
-
-/// What no address may contain and API Gateway, which decodes paths, can put there.
-const NOT_IN_PATHS: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`');
+use super::{
+    Unreadable,
+    parts::{address, body},
+};
 
 /// What a request is made of; all else in the event is skipped.
 ///
@@ -55,14 +53,7 @@ struct Http<'a> {
 pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
     let event: Event<'_> = serde_json::from_str(event).map_err(|_| Unreadable)?;
     let uri = uri(&event)?;
-    let body = match event.body {
-        None => Body::empty(),
-        Some(body) if event.is_base64_encoded == Some(true) => {
-            BASE64_STANDARD.decode(body).map_err(|_| Unreadable)?.into()
-        }
-        Some(body) => body.into(),
-    };
-    let mut request = Request::new(body);
+    let mut request = Request::new(body(event.body, event.is_base64_encoded)?);
     *request.method_mut() =
         Method::from_bytes(event.request_context.http.method.as_bytes()).map_err(|_| Unreadable)?;
     *request.uri_mut() = uri;
@@ -74,18 +65,13 @@ pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
     Ok(request)
 }
 
-/// Path and query, without the stage, of which routes know nothing.
+/// Path, which API Gateway has decoded, and query, without the stage, of which routes know nothing.
 fn uri(event: &Event<'_>) -> Result<Uri, Unreadable> {
     let raw_path = event.raw_path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
     let stage = event.request_context.stage.as_deref().filter(|stage| !["", "$default"].contains(stage));
     let in_stage = stage.and_then(|stage| raw_path.strip_prefix('/')?.strip_prefix(stage));
     let path = in_stage.filter(|path| path.starts_with('/')).unwrap_or(raw_path);
-    let path = Cow::from(utf8_percent_encode(path, &NOT_IN_PATHS));
-    let path_and_query = match event.raw_query_string.as_deref() {
-        None | Some("") => PathAndQuery::try_from(&*path),
-        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-    };
-    path_and_query.map(Uri::from).map_err(|_| Unreadable)
+    address(path, event.raw_query_string.as_deref().unwrap_or_default())
 }
 
 /// Headers as HTTP allows them.

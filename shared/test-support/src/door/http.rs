@@ -119,7 +119,10 @@ impl HttpEvent {
             Front::V1 => self.v1(),
             Front::LoadBalancer => self.load_balancer(),
         };
-        event["headers"] = self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        if !matches!(self.front, Front::LoadBalancer) {
+            event["headers"] =
+                self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        }
         event["isBase64Encoded"] = self.is_base64.into();
         if let Some(body) = &self.body {
             event["body"] = body.as_str().into();
@@ -170,8 +173,6 @@ impl HttpEvent {
     }
 
     fn v1(&self) -> Value {
-        let each = |(name, value): &(String, String)| (name.clone(), json!([value]));
-        let headers: Map<String, Value> = self.headers.iter().map(each).collect();
         let query = self.decoded_query();
         let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, value) in &query {
@@ -184,7 +185,7 @@ impl HttpEvent {
             "resource": "/{proxy+}",
             "path": self.path,
             "httpMethod": self.method,
-            "multiValueHeaders": headers,
+            "multiValueHeaders": self.each_header(),
             "queryStringParameters": last,
             "multiValueQueryStringParameters": values,
             "pathParameters": {"proxy": self.path.trim_start_matches('/')},
@@ -207,19 +208,26 @@ impl HttpEvent {
     }
 
     fn load_balancer(&self) -> Value {
-        // A load balancer hands the query over as it came, still encoded.
-        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
-        let encoded: BTreeMap<&str, &str> =
-            pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
+        // A load balancer hands the query over as it came, still encoded, and all values of a name.
+        let mut encoded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            encoded.entry(name).or_default().push(value);
+        }
         let group =
             "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/service/6d0ecf831eec9f09";
         json!({
             "requestContext": {"elb": {"targetGroupArn": group}},
             "httpMethod": self.method,
             "path": self.path,
-            "queryStringParameters": encoded,
+            "multiValueQueryStringParameters": encoded,
+            "multiValueHeaders": self.each_header(),
             "body": "",
         })
+    }
+
+    fn each_header(&self) -> Map<String, Value> {
+        self.headers.iter().map(|(name, value)| (name.clone(), json!([value]))).collect()
     }
 
     fn decoded_query(&self) -> Vec<(String, String)> {

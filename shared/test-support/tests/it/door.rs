@@ -44,9 +44,11 @@ fn the_other_front_doors_have_their_own_shapes() {
     assert_eq!(event["multiValueQueryStringParameters"], json!({"a": ["1", "x y"]}));
     assert_eq!(event["multiValueHeaders"]["host"], json!(["api.example.com"]));
 
-    let event = built(&door::alb("GET", "/health/ready?a=x%20y"));
+    let event = built(&door::alb("GET", "/health/ready?a=1&a=x%20y"));
     assert!(event["requestContext"]["elb"]["targetGroupArn"].is_string());
-    assert_eq!(event["queryStringParameters"], json!({"a": "x%20y"}));
+    assert_eq!(event["multiValueQueryStringParameters"], json!({"a": ["1", "x%20y"]}));
+    assert_eq!(event["multiValueHeaders"]["host"], json!(["api.example.com"]));
+    assert!(event.get("headers").is_none());
 }
 
 #[test]

@@ -1,0 +1,34 @@
+//! What the events of several front doors are read by.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{Uri, uri::PathAndQuery};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::Unreadable;
+
+/// What no address may contain and a decoded path can.
+const NOT_IN_PATHS: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`');
+
+/// The address that a path, decoded, and a query, as the client has written it, stand for.
+pub(super) fn address(path: &str, query: &str) -> Result<Uri, Unreadable> {
+    let path = Cow::from(utf8_percent_encode(path, &NOT_IN_PATHS));
+    let path_and_query = match query {
+        "" => PathAndQuery::try_from(&*path),
+        query => PathAndQuery::try_from(format!("{path}?{query}")),
+    };
+    path_and_query.map(Uri::from).map_err(|_| Unreadable)
+}
+
+/// The body of an event that may have it in base64.
+pub(super) fn body(body: Option<String>, is_base64_encoded: Option<bool>) -> Result<Body, Unreadable> {
+    match body {
+        None => Ok(Body::empty()),
+        Some(body) if is_base64_encoded == Some(true) => {
+            Ok(BASE64_STANDARD.decode(body).map_err(|_| Unreadable)?.into())
+        }
+        Some(body) => Ok(body.into()),
+    }
+}
