@@ -25,9 +25,10 @@ import botocore.exceptions
 
 from cloud_for_tests import ACCOUNT, DEADLINE_S, LAUNCHER, Cloud, eventually, free_port
 from corrections import CORRECTIONS
+from load_balancer_checks import LoadBalancerChecks
 
 
-class Corrections(unittest.TestCase):
+class Corrections(LoadBalancerChecks, unittest.TestCase):
     cloud: Cloud
     background: concurrent.futures.Executor
     stock: dict[str, concurrent.futures.Future[Cloud]]
@@ -314,6 +315,34 @@ class Corrections(unittest.TestCase):
             self.assertRegex(stack["Outputs"][0]["OutputValue"], ":given$")
 
         self.verify("sam-parameters", "tells SAM the parameters", check)
+
+    def test_metric_math(self):
+        def check(cloud: Cloud):
+            metric = {"Id": "m", "Expression": "m1 / 2"}
+            alarm = {"AlarmName": "expression", "Metrics": [metric], "EvaluationPeriods": 1, "Threshold": 1,
+                     "ComparisonOperator": "GreaterThanThreshold"}
+            resources = {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}}
+            outputs = self.outputs_of(cloud, "math", resources, {"Alarm": {"Ref": "Alarm"}})
+            self.assertEqual(outputs, {"Alarm": "expression"})
+            cloud.client("cloudwatch").put_metric_data(
+                Namespace="any", MetricData=[{"MetricName": "any", "Value": 9}])  # Which evaluates every alarm.
+            alarm, = cloud.client("cloudwatch").describe_alarms(AlarmNames=["expression"])["MetricAlarms"]
+            self.assertEqual(alarm["StateValue"], "INSUFFICIENT_DATA")
+
+        self.verify("metric-math", "takes alarms on expressions", check)
+
+    def test_managed_password(self):
+        def check(cloud: Cloud):
+            cluster = {"Engine": "aurora-postgresql", "MasterUsername": "me", "ManageMasterUserPassword": True}
+            resources = {"Cluster": {"Type": "AWS::RDS::DBCluster", "DeletionPolicy": "Delete", "Properties": cluster}}
+            outputs = {"Secret": {"Fn::GetAtt": ["Cluster", "MasterUserSecret.SecretArn"]}}
+            arn = self.outputs_of(cloud, "database", resources, outputs)["Secret"]
+            secrets = cloud.client("secretsmanager")
+            self.assertEqual(json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])["username"], "me")
+            self.assertEqual(cloud.delete_stack("database")["StackStatus"], "DELETE_COMPLETE")
+            self.assertNotIn(arn, [secret["ARN"] for secret in secrets.list_secrets()["SecretList"]])
+
+        self.verify("managed-password", "makes the secret of a cluster", check)
 
     def completed(self, stack: dict[str, Any]) -> dict[str, Any]:
         self.assertRegex(stack["StackStatus"], r"\A(CREATE|UPDATE)_COMPLETE\Z", stack.get("StackStatusReason"))

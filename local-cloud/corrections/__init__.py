@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable
 
 from . import (
     access,
+    alarms,
+    databases,
     function_environment,
     http_api,
     http_events,
     latency,
+    load_balancer,
     nested_stacks,
     sam_transform,
     secret_values,
@@ -38,9 +41,14 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "polling-permissions": access.polling_permissions,
     "log-permissions": access.log_permissions,
     "log-settings": function_environment.log_settings,
+    "load-balancer-targets": load_balancer.load_balancer_targets,
+    "load-balancer-events": load_balancer.load_balancer_events,
+    "load-balancer-https": load_balancer.load_balancer_https,
     "stubs": stubs.stubs,
     "nested-stacks": nested_stacks.nested_stacks,
     "sam-parameters": sam_transform.sam_parameters,
+    "metric-math": alarms.metric_math,
+    "managed-password": databases.managed_password,
 }
 
 
