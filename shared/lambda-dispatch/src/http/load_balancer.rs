@@ -1,6 +1,6 @@
 //! Requests of Application Load Balancers. [Their events] hold each header and parameter with all of its values or with
 //! the last one, as the target group says, and path and query as the client has written them. Here they become the
-//! request that an HTTP API makes of the same call: with the path decoded, which `lambda_http` leaves encoded.
+//! request that an HTTP API makes of the same call, where `lambda_http` would leave the path encoded.
 //!
 //! [Their events]: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 
@@ -39,15 +39,20 @@ type Multiple = BTreeMap<String, Vec<String>>;
 pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
     let event: Event<'_> = serde_json::from_str(event).map_err(|_| Unreadable)?;
     let path = event.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
-    let path = percent_decode_str(path).decode_utf8_lossy();
     let parameters = values(event.query_string_parameters, event.multi_value_query_string_parameters);
-    let uri = address(&path, &query(&parameters))?;
+    let uri = address(&decoded(path), &query(&parameters))?;
     let headers = values(event.headers, event.multi_value_headers);
     let mut request = Request::new(body(event.body, event.is_base64_encoded)?);
     *request.method_mut() = Method::from_bytes(event.http_method.as_bytes()).map_err(|_| Unreadable)?;
     *request.uri_mut() = uri;
     *request.headers_mut() = header_map(headers)?;
     Ok(request)
+}
+
+/// The path as an HTTP API passes it on: decoded but for encoded percent signs.
+fn decoded(path: &str) -> String {
+    let parts = path.split("%25").map(|part| percent_decode_str(part).decode_utf8_lossy());
+    parts.collect::<Vec<_>>().join("%25")
 }
 
 /// All values, if the event has them, or else the last ones.
@@ -108,6 +113,7 @@ mod tests {
         assert_eq!(uri(json!({})), "/api/probes");
         assert_eq!(uri(json!({ "path": "/api/%70robes/a%20b/%C3%A4%3F" })), "/api/probes/a%20b/%C3%A4%3F");
         assert_eq!(uri(json!({ "path": "/api/probes/%FF%00" })), "/api/probes/%EF%BF%BD%00");
+        assert_eq!(uri(json!({ "path": "/api/probes/%2541%252541" })), "/api/probes/%2541%252541");
         assert_eq!(uri(json!({ "path": "/api/../probes//a" })), "/api/../probes//a");
     }
 
