@@ -260,6 +260,7 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
         def outer(cloud: Cloud, attribute: str, *topics: str) -> str:
             inner = {
                 "Transform": "AWS::LanguageExtensions",
+                "Parameters": {"Flag": {"Type": "String", "AllowedValues": ["true", "false"]}},
                 "Resources": {
                     "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "inner"}},
                     "Kept": {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain"},
@@ -272,8 +273,8 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
                 },
             }
             return json.dumps({
-                "Resources": {"Inner": {"Type": "AWS::CloudFormation::Stack",
-                                        "Properties": {"TemplateURL": cloud.upload(inner)}}},
+                "Resources": {"Inner": {"Type": "AWS::CloudFormation::Stack", "Properties": {
+                    "TemplateURL": cloud.upload(inner), "Parameters": {"Flag": True}}}},
                 "Outputs": {name: {"Value": {"Fn::GetAtt": ["Inner", f"Outputs.{name}"]}} for name in inner["Outputs"]},
             })
 

@@ -72,7 +72,7 @@ def _described(properties: dict[str, Any], parent: str, previous_parameters: dic
     if lists := [name for name, value in parameters.items() if isinstance(value, list)]:
         raise ValueError(f"Value of property Parameters must be an object with String (or simple type) properties: "
                          f"{', '.join(lists)}")
-    given = [{"Key": name, "Value": "" if value is None else str(value)} for name, value in parameters.items()]
+    given = [{"Key": name, "Value": _text(value)} for name, value in parameters.items()]
     template = engine._apply_transforms(engine._parse_template(body), given, previous_parameters)
     provisioners._check_nested_stack_capabilities(parent, template)
     resolved = engine._resolve_parameters(template, given, previous_parameters)
@@ -91,6 +91,10 @@ def _described(properties: dict[str, Any], parent: str, previous_parameters: dic
         "_resolved_params": resolved,
         "_conditions": conditions,
     }
+
+
+def _text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _deploy(stack: dict[str, Any], **update: Any) -> None:
