@@ -1,0 +1,79 @@
+use std::fmt::Debug;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_types::SdkConfig;
+
+use crate::{
+    account::{self, Role},
+    alone, cloud,
+};
+
+/// A role, its table and its topic.
+const SERVICES: [(&str, &str, &str); 3] = [
+    ("UserServiceLambdaRole", "users", "user-events"),
+    ("ProductServiceLambdaRole", "products", "product-events"),
+    ("OrderServiceLambdaRole", "orders", "order-events"),
+];
+
+const QUEUES: [&str; 4] = ["stock-requests", "order-processing", "user-events", "order-deadlines"];
+
+#[test]
+#[ignore = "needs the local cloud: cargo xtask test"]
+fn no_role_reaches_what_belongs_to_another_service() {
+    let _turn = alone();
+    let roles = account::roles();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        for (role, own_table, own_topic) in SERVICES {
+            let config = as_role(roles.iter().find(|known| known.logical_id == role).unwrap());
+            assert!(read(&config, own_table).await.is_ok(), "{role} reads its own table");
+            for (_, table, topic) in SERVICES {
+                if table != own_table {
+                    refused(&format!("{role} reads {table}"), read(&config, table).await);
+                    refused(
+                        &format!("{role} fills {table}"),
+                        send(&config, &format!("{table}-stream-dlq")).await,
+                    );
+                }
+                if topic != own_topic {
+                    refused(&format!("{role} publishes on {topic}"), publish(&config, topic).await);
+                }
+            }
+            for queue in QUEUES {
+                refused(&format!("{role} sends to {queue}"), send(&config, queue).await);
+            }
+            let secret = format!("{}/microservices/api-gateway/api-key", cloud::environment());
+            let secrets = aws_sdk_secretsmanager::Client::new(&config);
+            let answer = secrets.get_secret_value().secret_id(secret).send().await;
+            refused(&format!("{role} reads the source of the API key"), answer);
+        }
+    });
+}
+
+/// The settings of whoever has the role.
+fn as_role(role: &Role) -> SdkConfig {
+    let config = test_support::sdk_config(&std::env::var("SHOP_CLOUD_URL").unwrap());
+    config.into_builder().credentials_provider(account::credentials(role)).build()
+}
+
+async fn read(config: &SdkConfig, table: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    let key = format!("{}_id", table.trim_end_matches('s'));
+    let client = aws_sdk_dynamodb::Client::new(config);
+    let request = client.get_item().table_name(cloud::name(table));
+    request.key(key, AttributeValue::S("nobody's".to_owned())).send().await
+}
+
+async fn send(config: &SdkConfig, queue: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    let client = aws_sdk_sqs::Client::new(config);
+    client.send_message().queue_url(account::queue_url(queue)).message_body("unasked").send().await
+}
+
+async fn publish(config: &SdkConfig, topic: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    let client = aws_sdk_sns::Client::new(config);
+    let arn = format!("arn:aws:sns:us-east-1:000000000000:{}", cloud::name(topic));
+    client.publish().topic_arn(arn).message("unasked").send().await
+}
+
+fn refused(what: &str, answer: Result<impl Debug, impl Debug>) {
+    let answer = format!("{answer:?}");
+    assert!(answer.contains("not authorized to perform"), "{what}: {answer}");
+}

@@ -1,0 +1,394 @@
+use std::fmt;
+
+use crate::{
+    account::Part,
+    flows::{self, Flow},
+};
+
+/// A permission, what it is for, and how that is shown.
+pub(crate) struct Row {
+    role: &'static str,
+    sid: &'static str,
+    action: &'static str,
+    resource: &'static str,
+    /// What the shop does with it, or why it needs it all the same.
+    pub(crate) purpose: &'static str,
+    /// Nothing for what the local cloud does not do: there the purpose says who asks for the permission.
+    pub(crate) flow: Option<Flow>,
+    /// Without which of the optional parts it must not be granted.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Like the permissions themselves are written.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} on {}", self.role, self.sid, self.action, self.resource)
+    }
+}
+
+/// The permissions of one role.
+struct Grants {
+    role: &'static str,
+    rows: Vec<Row>,
+}
+
+impl Grants {
+    fn of(role: &'static str) -> Self {
+        Self { role, rows: Vec::new() }
+    }
+
+    /// Each of the actions on each of the resources.
+    fn add(
+        mut self,
+        sid: &'static str,
+        actions: &[&'static str],
+        resources: &[&'static str],
+        purpose: &'static str,
+        flow: impl Into<Option<Flow>>,
+    ) -> Self {
+        let flow = flow.into();
+        for &action in actions {
+            for &resource in resources {
+                let (role, parts) = (self.role, Vec::new());
+                self.rows.push(Row { role, sid, action, resource, purpose, flow, parts });
+            }
+        }
+        self
+    }
+
+    /// Says of all rows so far with this Sid that they need a part of the stack.
+    fn only_with(mut self, part: Part, sid: &str) -> Self {
+        self.rows.iter_mut().filter(|row| row.sid == sid).for_each(|row| row.parts.push(part));
+        self
+    }
+
+    /// Says so of the whole role.
+    fn optional(mut self) -> Self {
+        let part = Part::Role(self.role);
+        self.rows.iter_mut().for_each(|row| row.parts.push(part));
+        self
+    }
+}
+
+/// What every service does in its own way.
+struct Common {
+    role: &'static str,
+    log: &'static str,
+    collection: &'static str,
+    /// A route that asks who is calling.
+    guarded: (&'static str, &'static str),
+    read: fn(&flows::Shop) -> crate::client::Answer,
+    event: fn(&flows::Shop) -> flows::Effect,
+    odd_row: fn(&flows::Shop) -> flows::Effect,
+    stream: &'static str,
+    topic: &'static str,
+    stream_dlq: &'static str,
+}
+
+/// All rows, of all optional parts.
+pub(crate) fn rows() -> Vec<Row> {
+    let roles = [user_service(), product_service(), order_service(), deployments(), flow_log(), instances()];
+    roles.into_iter().flat_map(|role| role.rows).collect()
+}
+
+fn common(service: &Common) -> Grants {
+    let (method, path) = service.guarded;
+    Grants::of(service.role)
+        .add(
+            "WriteLogs",
+            &["logs:CreateLogStream", "logs:PutLogEvents"],
+            &[service.log],
+            "what the function does is logged",
+            Flow::Log(service.collection),
+        )
+        .add(
+            "SendTraces",
+            &["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+            &["*"],
+            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/services-xray.html; X-Ray knows no resources",
+            None,
+        )
+        .only_with(Part::Traces, "SendTraces")
+        .add(
+            "ReadSecret",
+            &["secretsmanager:GetSecretValue"],
+            &["secret:microservices/api-gateway"],
+            "a token of another version of the secret is checked",
+            Flow::Secret(method, path),
+        )
+        .add(
+            "ReadStream",
+            &[
+                "dynamodb:DescribeStream",
+                "dynamodb:GetRecords",
+                "dynamodb:GetShardIterator",
+                "dynamodb:ListStreams",
+            ],
+            &[service.stream],
+            "changes become events",
+            Flow::Reading(service.event),
+        )
+        .add(
+            "PublishEvents",
+            &["sns:Publish"],
+            &[service.topic],
+            "events are published",
+            Flow::Consequence(service.event),
+        )
+        .add(
+            "SetAsideStreamRecords",
+            &["sqs:SendMessage"],
+            &[service.stream_dlq],
+            "a row that can't become an event is set aside",
+            Flow::Consequence(service.odd_row),
+        )
+        .add("UseKey", &["kms:Decrypt"], &["key"], "the table is read", Flow::Answer(service.read))
+        .add(
+            "UseKey",
+            &["kms:GenerateDataKey"],
+            &["key"],
+            "events are published",
+            Flow::Consequence(service.event),
+        )
+        .only_with(Part::Key, "UseKey")
+}
+
+fn user_service() -> Grants {
+    let table = &["table/users"];
+    let service = Common {
+        role: "UserServiceLambdaRole",
+        log: "log-group:/aws/lambda/user-service:*",
+        collection: "users",
+        guarded: ("GET", "/api/users/me"),
+        read: flows::read_account,
+        event: flows::deletion_is_heard,
+        odd_row: flows::odd_user_is_set_aside,
+        stream: "table/users/stream",
+        topic: "user-events",
+        stream_dlq: "users-stream-dlq",
+    };
+    common(&service)
+        .add(
+            "UseTable",
+            &["dynamodb:DeleteItem"],
+            table,
+            "an account is deleted",
+            Flow::Answer(flows::delete_account),
+        )
+        .add(
+            "UseTable",
+            &["dynamodb:GetItem"],
+            table,
+            "an account is read",
+            Flow::Answer(flows::read_account),
+        )
+        .add("UseTable", &["dynamodb:PutItem"], table, "somebody registers", Flow::Answer(flows::register))
+        .add(
+            "UseTable",
+            &["dynamodb:UpdateItem"],
+            table,
+            "an account is changed",
+            Flow::Answer(flows::rename),
+        )
+        .add(
+            "QueryIndexes",
+            &["dynamodb:Query"],
+            &["table/users/index/email-index"],
+            "an admin looks for an account",
+            Flow::Answer(flows::find_account),
+        )
+        .add(
+            "QueryIndexes",
+            &["dynamodb:Query"],
+            &["table/users/index/feed-position-index"],
+            "an admin lists the accounts",
+            Flow::Answer(flows::list_accounts),
+        )
+}
+
+fn product_service() -> Grants {
+    let table = &["table/products"];
+    let service = Common {
+        role: "ProductServiceLambdaRole",
+        log: "log-group:/aws/lambda/product-service:*",
+        collection: "products",
+        guarded: ("POST", "/api/products"),
+        read: flows::read_product,
+        event: flows::order_is_confirmed,
+        odd_row: flows::odd_product_is_set_aside,
+        stream: "table/products/stream",
+        topic: "product-events",
+        stream_dlq: "products-stream-dlq",
+    };
+    common(&service)
+        .add(
+            "UseTable",
+            &["dynamodb:BatchGetItem"],
+            table,
+            "an order's products are looked up",
+            Flow::Consequence(flows::order_is_confirmed),
+        )
+        .add(
+            "UseTable",
+            &["dynamodb:DeleteItem"],
+            table,
+            "a product is removed",
+            Flow::Answer(flows::delete_product),
+        )
+        .add("UseTable", &["dynamodb:GetItem"], table, "a product is read", Flow::Answer(flows::read_product))
+        .add(
+            "UseTable",
+            &["dynamodb:PutItem"],
+            table,
+            "a product is new",
+            Flow::Answer(flows::create_product),
+        )
+        .add(
+            "UseTable",
+            &["dynamodb:UpdateItem"],
+            table,
+            "a product is changed",
+            Flow::Answer(flows::change_product),
+        )
+        .add(
+            "QueryIndexes",
+            &["dynamodb:Query"],
+            &["table/products/index/category-created_at-index"],
+            "a category is listed",
+            Flow::Answer(flows::list_category),
+        )
+        .add(
+            "QueryIndexes",
+            &["dynamodb:Query"],
+            &["table/products/index/feed-position-index"],
+            "the products are listed",
+            Flow::Answer(flows::list_products),
+        )
+        .consumes("stock-requests", "stock is taken for orders", flows::order_is_confirmed)
+        .add(
+            "JoinVpc",
+            &[
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            &["*"],
+            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
+            None,
+        )
+        .only_with(Part::Vpc, "JoinVpc")
+}
+
+fn order_service() -> Grants {
+    let table = &["table/orders"];
+    let service = Common {
+        role: "OrderServiceLambdaRole",
+        log: "log-group:/aws/lambda/order-service:*",
+        collection: "orders",
+        guarded: ("GET", "/api/orders"),
+        read: flows::read_order,
+        event: flows::order_is_confirmed,
+        odd_row: flows::odd_order_is_set_aside,
+        stream: "table/orders/stream",
+        topic: "order-events",
+        stream_dlq: "orders-stream-dlq",
+    };
+    common(&service)
+        .add(
+            "UseTable",
+            &["dynamodb:BatchGetItem"],
+            table,
+            "an order's deadline passes",
+            Flow::Consequence(flows::deadline_passes),
+        )
+        .add("UseTable", &["dynamodb:GetItem"], table, "an order is read", Flow::Answer(flows::read_order))
+        .add("UseTable", &["dynamodb:PutItem"], table, "an order is placed", Flow::Answer(flows::place_order))
+        .add(
+            "UseTable",
+            &["dynamodb:UpdateItem"],
+            table,
+            "an order is cancelled",
+            Flow::Answer(flows::cancel_order),
+        )
+        .add(
+            "QueryIndexes",
+            &["dynamodb:Query"],
+            &["table/orders/index/user_id-created_at-index"],
+            "a customer's orders are listed",
+            Flow::Answer(flows::list_orders),
+        )
+        .consumes("order-processing", "orders are confirmed", flows::order_is_confirmed)
+        .consumes("user-events", "orders hear of deleted accounts", flows::deletion_is_heard)
+        .consumes("order-deadlines", "an order's deadline passes", flows::deadline_passes)
+}
+
+impl Grants {
+    fn consumes(
+        self,
+        queue: &'static str,
+        purpose: &'static str,
+        flow: fn(&flows::Shop) -> flows::Effect,
+    ) -> Self {
+        let reading = &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
+        self.add("ConsumeQueues", reading, &[queue], purpose, Flow::Reading(flow)).add(
+            "ConsumeQueues",
+            &["sqs:ChangeMessageVisibility"],
+            &[queue],
+            "a message that failed is soon tried again",
+            Flow::Return(queue),
+        )
+    }
+}
+
+// Roles of parts that the local cloud has no machinery for
+
+fn deployments() -> Grants {
+    let functions = &[
+        "function:user-service-lambda*",
+        "function:product-service-lambda*",
+        "function:order-service-lambda*",
+    ];
+    Grants::of("DeploymentRole")
+        .add(
+            "MoveAliases",
+            &["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
+            functions,
+            "CodeDeploy asks for it: docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html",
+            None,
+        )
+        .add(
+            "WatchAlarms",
+            &["cloudwatch:DescribeAlarms"],
+            &["*"],
+            "CodeDeploy asks for it: docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html",
+            None,
+        )
+        .optional()
+}
+
+fn flow_log() -> Grants {
+    Grants::of("FlowLogRole")
+        .add(
+            "WriteLogs",
+            &["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            &["log-group:/aws/vpc/microservices-vpc:*"],
+            "VPC flow logs ask for it: docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
+            None,
+        )
+        .optional()
+}
+
+fn instances() -> Grants {
+    Grants::of("OperatorRole")
+        .add(
+            "policy of AWS",
+            &["AWSLambdaManagedEC2ResourceOperator"],
+            &["*"],
+            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-operator-role.html",
+            None,
+        )
+        .optional()
+}
