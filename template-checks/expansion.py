@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ REGION = "us-west-2"
 
 SAM = "AWS::Serverless-2016-10-31"
 VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
+# SAM counts what it does, and warns that nobody asked for the figures.
+logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
+
 NOTHING = object()  # A `Ref` to `AWS::NoValue`: the member that has it is left out.
 
 
@@ -35,10 +39,12 @@ class Stack:
     """A stack as it would be deployed, and what it was made from."""
 
     source: str
-    template: dict
-    parent: "Stack | None" = None
-    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    parameters: dict[str, str]
+    """The parameters whose values are known."""
+    arguments: dict[str, Any]
     """The parameters whose values only the deployment knows, as the parent gives them."""
+    parent: "Stack | None" = None
+    template: dict = dataclasses.field(default_factory=dict)
     nested: dict[str, "Stack"] = dataclasses.field(default_factory=dict)
 
     @property
@@ -56,26 +62,24 @@ class Stack:
                 if not types or resource.type in types]
 
     def target(self, value: Any) -> "Resource | None":
-        """The resource that a value refers to, through the parameters and outputs of stacks."""
-        match value:
-            case {"Ref": name} | {"Fn::GetAtt": [name, *_]} if name in self.template["Resources"]:
-                if name in self.nested:
-                    output = value["Fn::GetAtt"][1].removeprefix("Outputs.")
-                    return self.nested[name].target(self.nested[name].template["Outputs"][output]["Value"])
-                return Resource(self, name)
-            case {"Ref": name} if name in self.arguments:
-                return self.parent.target(self.arguments[name])
-            case {"Fn::Sub": str(pattern)} if names := VARIABLE.findall(pattern):
-                owners = {name.split(".")[0] for name in names if not name.startswith("AWS::")}
-                return self.target({"Ref": owners.pop()}) if len(owners) == 1 else None
-        return None
+        """The one resource that a value refers to, through the parameters and outputs of stacks."""
+        owners = {name for name in references(value) if not name.startswith("AWS::")}
+        if len(owners) != 1:
+            return None
+        name = owners.pop()
+        if name in self.arguments:
+            return self.parent.target(self.arguments[name])
+        if name in self.nested:
+            output = self.nested[name].template["Outputs"][text(value).removeprefix(f"${{{name}.Outputs.").rstrip("}")]
+            return self.nested[name].target(output["Value"])
+        return Resource(self, name) if name in self.template["Resources"] else None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Resource:
     """A resource of an expanded stack."""
 
-    stack: Stack = dataclasses.field(compare=False)
+    stack: Stack
     name: str
 
     @property
@@ -95,6 +99,12 @@ class Resource:
 
     def __str__(self) -> str:
         return f"{self.stack.source}: {self.name}"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
 
 def text(value: Any) -> str:
@@ -126,7 +136,9 @@ def as_list(value: Any) -> list:
     return value if isinstance(value, list) else [value]
 
 
+@functools.cache
 def load(source: str) -> dict:
+    """A template as it is written. Nobody changes it."""
     return yaml_parse((REPOSITORY / source).read_text())
 
 
@@ -140,15 +152,13 @@ def expand(parameters: dict[str, str], source: str = TEMPLATE, parent: Stack | N
     template = _transform_sam(template, known) if _declares(template, SAM) else template
 
     resolve = _Resolver(template, known)
-    stack = Stack(source, {}, parent, arguments)
+    stack = Stack(source, known, arguments, parent)
     stack.template = {
         "AWSTemplateFormatVersion": template["AWSTemplateFormatVersion"],
         "Description": template["Description"],
         "Parameters": {},
-        "Resources": {name: resolve.resource(definition)
-                      for name, definition in template["Resources"].items() if resolve.applies(definition)},
-        "Outputs": {name: resolve.value(output)
-                    for name, output in template.get("Outputs", {}).items() if resolve.applies(output)},
+        "Resources": resolve.members(template["Resources"]),
+        "Outputs": resolve.members(template.get("Outputs", {})),
     }
     _prune(stack, template)
     for name, definition in stack.template["Resources"].items():
@@ -199,11 +209,10 @@ class _Resolver:
         self.known = {name: _typed(declared[name]["Type"], value) for name, value in known.items()}
         self.holds = functools.cache(lambda name: self.condition(self.conditions[name]))
 
-    def applies(self, definition: dict) -> bool:
-        return "Condition" not in definition or self.holds(definition["Condition"])
-
-    def resource(self, definition: dict) -> dict:
-        return self.value({key: value for key, value in definition.items() if key != "Condition"})
+    def members(self, section: dict) -> dict:
+        """Those members of a section whose condition holds."""
+        return {name: self.value({key: value for key, value in member.items() if key != "Condition"})
+                for name, member in section.items() if "Condition" not in member or self.holds(member["Condition"])}
 
     def condition(self, expression: dict) -> bool:
         match expression:

@@ -30,8 +30,9 @@ class Linters(unittest.TestCase):
         sources = [str(REPOSITORY / "template.yaml"), *map(str, sorted((REPOSITORY / "stacks").glob("*.yaml")))]
         commands = {
             "sources": [CFN_LINT, "--format", "parseable", "--", *sources],
-            "deployed": [CFN_LINT, "--format", "parseable", "--append-rules", "cfn_lint_serverless.rules", "--",
-                         *distinct],
+            # The addresses of nested templates are files, as before `sam deploy` (W3002).
+            "deployed": [CFN_LINT, "--format", "parseable", "--append-rules", "cfn_lint_serverless.rules",
+                         "--ignore-checks", "W3002", "--", *distinct],
             # Nothing is asked of the network.
             "checkov": [CHECKOV, "--framework", "cloudformation", "--skip-download", "--quiet", "--compact",
                         "--file", *distinct],

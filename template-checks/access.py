@@ -1,0 +1,192 @@
+"""Who may do what."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from expansion import Resource, Stack, as_list, text, texts
+from promises import at, promise, statements
+
+
+@dataclasses.dataclass(frozen=True)
+class Wildcard:
+    """A `*` that can't be avoided."""
+
+    type: str
+    actions: frozenset[str] | None
+    """Of which actions, if not of any."""
+    place: str
+    pattern: str
+    reason: str
+
+    def covers(self, resource: Resource, actions: set[str], place: str, value: str) -> bool:
+        return (resource.type == self.type and place == self.place and re.fullmatch(self.pattern, value) is not None
+                and (self.actions is None or actions <= self.actions))
+
+
+OF_THIS_ENVIRONMENT = r"arn:.*[:/](?:dev|staging|prod)[-/].*"
+
+UNAVOIDABLE = [
+    Wildcard("AWS::IAM::Role", frozenset({"xray:PutTelemetryRecords", "xray:PutTraceSegments"}), "Resource", r"\*",
+             "X-Ray knows no resource that these actions could be limited to"),
+    Wildcard("AWS::IAM::Role", frozenset({
+        "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"}), "Resource", r"\*",
+        "Lambda makes a VPC function's network interfaces, whose names nobody knows before, with the function's role"),
+    Wildcard("AWS::IAM::Role", frozenset({"cloudwatch:DescribeAlarms"}), "Resource", r"\*",
+             "CodeDeploy asks for all alarms at once"),
+    Wildcard("AWS::KMS::Key", None, "Resource", r"\*", "in a key's policy this is the key itself"),
+    Wildcard("AWS::KMS::Key", frozenset({"kms:*"}), "Action", r"kms:\*",
+             "without the account's own right a key could never be administered again"),
+    Wildcard("AWS::EC2::VPCEndpoint", None, "Principal", r"\*",
+             "an endpoint limits what passes, for the account alone; the roles say who may do it"),
+    Wildcard("AWS::EC2::VPCEndpoint", None, "Resource", OF_THIS_ENVIRONMENT,
+             "an endpoint lets through to whatever this environment has"),
+    Wildcard("AWS::EC2::VPCEndpoint", frozenset({"secretsmanager:GetSecretValue"}), "Resource",
+             r"arn:.*:secret:rds!cluster-\*", "RDS names the secret of a database's password itself"),
+    Wildcard("AWS::S3::BucketPolicy", frozenset({"s3:PutObject"}), "Resource", r"\$\{\w+\.Arn\}/.+/\*",
+             "objects have no names before they are there"),
+]
+
+MANAGED_POLICIES = {
+    "arn:${AWS::Partition}:iam::aws:policy/AWSLambdaManagedEC2ResourceOperator":
+        "AWS keeps what a capacity provider has to do with EC2 in this policy",
+}
+
+
+@promise
+def nothing_is_allowed_on_everything(stack: Stack) -> Iterator[str]:
+    for resource in stack.all():
+        for statement in statements(resource):
+            if statement["Effect"] != "Allow":
+                continue
+            for inverse in {"NotAction", "NotPrincipal", "NotResource"} & statement.keys():
+                yield f"{resource}: {statement.get('Sid')} allows by {inverse}: name what is allowed"
+            actions = set(texts(statement.get("Action")))
+            for place, value in wildcards(statement):
+                if not any(known.covers(resource, actions, place, value) for known in UNAVOIDABLE):
+                    yield f"{resource}: {statement.get('Sid')} has the {place} {value}: name what is meant"
+        for policy in texts(resource.properties.get("ManagedPolicyArns")):
+            if policy not in MANAGED_POLICIES:
+                yield f"{resource}: the managed policy {policy} allows more than is needed: write out what is"
+
+
+def wildcards(statement: dict) -> Iterator[tuple[str, str]]:
+    principal = statement.get("Principal")
+    principals = [value for values in principal.values() for value in texts(values)] \
+        if isinstance(principal, dict) else texts(principal)
+    places = {"Action": texts(statement.get("Action")), "Resource": texts(statement.get("Resource")),
+              "Principal": principals}
+    return ((place, value) for place, values in places.items() for value in values if "*" in value)
+
+
+@promise
+def no_role_may_scan(stack: Stack) -> Iterator[str]:
+    for role in stack.all("AWS::IAM::Role"):
+        for statement in statements(role):
+            if "dynamodb:Scan" in as_list(statement["Action"]):
+                yield f"{role}: {statement.get('Sid')} may read a whole table: query an index"
+
+
+@promise
+def no_service_may_touch_the_table_of_another(stack: Stack) -> Iterator[str]:
+    for function in stack.all("AWS::Lambda::Function"):
+        role = function.target(function.properties["Role"])
+        own = function.target(at(function.properties, "Environment", "Variables", "TABLE_NAME"))
+        if own is None or own.type != "AWS::DynamoDB::Table":
+            yield f"{function}: TABLE_NAME names no table of the template"
+            continue
+        touched = {target for statement in statements(role) for value in as_list(statement.get("Resource"))
+                   if (target := role.target(value)) and target.type == "AWS::DynamoDB::Table"}
+        if own not in touched:
+            yield f"{role}: may not touch {own.name}, the table of {function.name}"
+        for other in sorted(touched - {own}, key=str):
+            yield f"{role}: may touch {other.name}, which is not the table of {function.name}"
+
+
+@promise
+def nothing_is_sent_or_read_without_tls(stack: Stack) -> Iterator[str]:
+    needed = {
+        "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues",
+                            {"sqs:DeleteMessage", "sqs:ReceiveMessage", "sqs:SendMessage"}),
+        "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics", {"sns:Publish"}),
+        "AWS::S3::Bucket": ("AWS::S3::BucketPolicy", "Bucket", {"s3:*"}),
+    }
+    for kind, (policy_type, subjects, actions) in needed.items():
+        policies = stack.all(policy_type)
+        for resource in stack.all(kind):
+            refused = {
+                action for policy in policies
+                if resource in map(policy.target, as_list(policy.properties[subjects]))
+                for statement in statements(policy) if refuses_without_tls(statement)
+                and resource in map(policy.target, as_list(statement["Resource"]))
+                for action in as_list(statement["Action"])}
+            if missing := actions - refused:
+                yield f"{resource}: {', '.join(sorted(missing))} is not refused without TLS: " \
+                      f"deny it in an {policy_type} when aws:SecureTransport is false"
+
+
+def refuses_without_tls(statement: dict) -> bool:
+    return (statement["Effect"] == "Deny" and statement.get("Principal") in ("*", {"AWS": "*"})
+            and at(statement, "Condition", "Bool", "aws:SecureTransport") in ("false", False))
+
+
+@promise
+def both_objects_and_bucket_need_tls(stack: Stack) -> Iterator[str]:
+    for policy in stack.all("AWS::S3::BucketPolicy"):
+        for statement in filter(refuses_without_tls, statements(policy)):
+            bucket = policy.target(policy.properties["Bucket"]).name
+            covered = set(texts(statement["Resource"]))
+            if missing := {f"${{{bucket}.Arn}}", f"${{{bucket}.Arn}}/*"} - covered:
+                yield f"{policy}: without TLS {', '.join(sorted(missing))} is not refused: add it to {statement['Sid']}"
+
+
+SECRET_NAME = re.compile(r"password|secret|token|api_?key|credential|private_?key", re.IGNORECASE)
+SAYS_HOW_TO_MAKE_ONE = {"GenerateStringKey", "PasswordLength", "SecretStringTemplate"}
+DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:(?:secretsmanager|ssm-secure):")
+# What CloudFormation hands on without anybody else being able to read it.
+TAKES_SECRETS = {("AWS::SecretsManager::Secret", "SecretStringTemplate"),
+                 ("AWS::ElastiCache::ReplicationGroup", "AuthToken")}
+
+
+@promise
+def no_secret_is_written_out(stack: Stack) -> Iterator[str]:
+    for resource in stack.all():
+        for key, value in leaves(resource.properties):
+            if DYNAMIC_REFERENCE.search(value):
+                if (resource.type, key) not in TAKES_SECRETS:
+                    yield f"{resource}: {key} would hold a secret that others can read: give the secret's ARN"
+            elif SECRET_NAME.search(key) and key not in SAYS_HOW_TO_MAKE_ONE and "${" not in value:
+                yield f"{resource}: {key} holds a secret in plain text: let it be generated"
+
+
+@promise
+def no_output_tells_a_secret(stack: Stack) -> Iterator[str]:
+    for part in stack.stacks():
+        for name, output in part.template.get("Outputs", {}).items():
+            if DYNAMIC_REFERENCE.search(text(output["Value"])):
+                yield f"{part.source}: the output {name} tells a secret: give the secret's ARN"
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a value, with the name that it stands under."""
+    match node:
+        case {"Ref": _} | {"Fn::GetAtt": _} | {"Fn::Sub": _} | {"Fn::Join": [_, [*_]]}:
+            yield key, text(node)
+        case dict():
+            for name, value in node.items():
+                yield from leaves(value, name)
+        case list():
+            for value in node:
+                yield from leaves(value, key)
+        case str():
+            yield key, node
+
+
+@promise
+def a_secret_with_known_content_has_no_password(stack: Stack) -> Iterator[str]:
+    for secret in stack.all("AWS::SecretsManager::Secret"):
+        for key, value in re.findall(r'"(\w+)"\s*:\s*"([^"]*)"', text(secret.properties.get("SecretString", ""))):
+            if SECRET_NAME.search(key) and not value.startswith("${"):
+                yield f"{secret}: {key} stands in the template: let it be generated"

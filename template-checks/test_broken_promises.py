@@ -1,0 +1,285 @@
+"""Every promise can be broken: a change of what would be deployed, and what is then said about it."""
+
+import copy
+import dataclasses
+import unittest
+from typing import Any
+
+import access  # noqa: F401 – its promises
+import data  # noqa: F401
+import messages  # noqa: F401
+import network  # noqa: F401
+import options
+from expansion import Stack, expand
+from promises import PROMISES
+from variants import EVERYTHING_ON, variants
+
+ABSENT = object()
+RESOURCE = {"Type": "AWS::EC2::Volume"}
+DENIED = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": "*"}
+
+
+@dataclasses.dataclass
+class Change:
+    """Something else at a path below the resources of a stack, or of one nested in it (`NetworkStack/VPC`)."""
+
+    resource: str
+    path: tuple[str | int, ...]
+    value: Any = ABSENT
+
+    def apply(self, stack: Stack) -> None:
+        *stacks, name = self.resource.split("/")
+        for nested in stacks:
+            stack = stack.nested[nested]
+        value = stack.template["Resources"]
+        *path, last = [name, *self.path]
+        for step in path:
+            value = value[step]
+        if self.value is ABSENT:
+            del value[last]
+        else:
+            value[last] = self.value
+
+
+def properties(resource: str, *path: str | int, value: Any = ABSENT) -> Change:
+    return Change(resource, ("Properties", *path), value)
+
+
+def statement(resource: str, index: int, key: str, value: Any = ABSENT) -> Change:
+    return properties(resource, "Policies", 0, "PolicyDocument", "Statement", index, key, value=value)
+
+
+BROKEN: dict[str, list[tuple[Change, str]]] = {
+    "nothing_is_allowed_on_everything": [
+        (statement("UserServiceLambdaRole", 3, "Action", ["dynamodb:*"]), r"UserServiceLambdaRole.* Action dynamodb:\*"),
+        (statement("UserServiceLambdaRole", 3, "Resource", "*"), r"UserServiceLambdaRole.* Resource \*"),
+        (statement("UserServiceLambdaRole", 3, "NotAction", "iam:*"), "UserServiceLambdaRole.* by NotAction"),
+        (statement("UserServiceLambdaRole", 1, "Action", ["xray:GetTraceSummaries"]), r"SendTraces has the Resource \*"),
+        (properties("UserServiceLambdaRole", "ManagedPolicyArns", value=["arn:aws:iam::aws:policy/AdministratorAccess"]),
+         "AdministratorAccess allows more than is needed"),
+        (properties("UserEventsTopicPolicy", "PolicyDocument", "Statement", 0, "Effect", value="Allow"),
+         r"UserEventsTopicPolicy.* Principal \*"),
+        (properties("EncryptionKey", "KeyPolicy", "Statement", 1, "Principal", value={"AWS": "*"}),
+         r"EncryptionKey.* Principal \*"),
+    ],
+    "no_role_may_scan": [
+        (statement("OrderServiceLambdaRole", 3, "Action", ["dynamodb:GetItem", "dynamodb:Scan"]),
+         "OrderServiceLambdaRole.* may read a whole table"),
+    ],
+    "no_service_may_touch_the_table_of_another": [
+        (statement("UserServiceLambdaRole", 3, "Resource", {"Fn::Sub": "${OrderTable.Arn}"}),
+         "UserServiceLambdaRole: may touch OrderTable"),
+        (properties("UserServiceLambdaRole", "Policies", value=[]), "may not touch UserTable, the table of"),
+        (properties("UserServiceLambda", "Environment", "Variables", "TABLE_NAME", value="dev-users"),
+         "UserServiceLambda: TABLE_NAME names no table"),
+    ],
+    "nothing_is_sent_or_read_without_tls": [
+        (properties("UserEventsTopicPolicy", "PolicyDocument", "Statement", 0, value=DENIED),
+         "UserEventsTopic: sns:Publish is not refused without TLS"),
+        (properties("StreamDLQPolicy", "Queues", value=[]), "UserStreamDLQ: sqs:DeleteMessage, .* is not refused"),
+        (properties("UserEventsQueuePolicy", "PolicyDocument", "Statement", 1, "Action", value=["sqs:SendMessage"]),
+         "UserEventsQueue: sqs:DeleteMessage, sqs:ReceiveMessage is not refused"),
+        (properties("UserAvatarsBucketPolicy", "PolicyDocument", "Statement", value=[]),
+         r"UserAvatarsBucket: s3:\* is not refused"),
+    ],
+    "both_objects_and_bucket_need_tls": [
+        (properties("UserAvatarsBucketPolicy", "PolicyDocument", "Statement", 0, "Resource",
+                    value=[{"Fn::GetAtt": ["UserAvatarsBucket", "Arn"]}]),
+         r"UserAvatarsBucketPolicy: without TLS \$\{UserAvatarsBucket.Arn\}/\* is not refused"),
+    ],
+    "no_secret_is_written_out": [
+        (properties("UserServiceLambda", "Environment", "Variables", "API_KEY", value="abc"),
+         "UserServiceLambda: API_KEY holds a secret in plain text"),
+        (properties("UserServiceLambda", "Environment", "Variables", "KEY",
+                    value={"Fn::Sub": "{{resolve:secretsmanager:${APIKeySecret}:SecretString}}"}),
+         "UserServiceLambda: KEY would hold a secret that others can read"),
+        (properties("CacheStack/RedisCluster", "AuthToken", value="abcdefghijklmnop"),
+         "RedisCluster: AuthToken holds a secret in plain text"),
+        (properties("ReportingDatabaseStack/DatabaseCluster", "MasterUserPassword", value="abc"),
+         "DatabaseCluster: MasterUserPassword holds a secret in plain text"),
+    ],
+    "a_secret_with_known_content_has_no_password": [
+        (properties("ReportingDatabaseStack/DatabaseSecret", "SecretString", value='{"password": "abc"}'),
+         "DatabaseSecret: password stands in the template"),
+    ],
+    "every_queue_has_a_dead_letter_queue_or_is_one": [
+        (properties("UserEventsQueue", "RedrivePolicy"), "UserEventsQueue: has no dead-letter queue"),
+        (properties("UserEventsQueue", "RedrivePolicy", "deadLetterTargetArn", value="arn:aws:sqs:elsewhere"),
+         "UserEventsQueue: its dead-letter queue is not in the template"),
+        (properties("UserEventsQueue", "RedrivePolicy", "maxReceiveCount", value=10), "set maxReceiveCount to 3"),
+        (properties("UserEventsQueue", "ReceiveMessageWaitTimeSeconds"), "set ReceiveMessageWaitTimeSeconds to 20"),
+    ],
+    "every_queue_keeps_messages_for_14_days": [
+        (properties("UserEventsDLQ", "MessageRetentionPeriod"), "UserEventsDLQ: set MessageRetentionPeriod to 1209600"),
+    ],
+    "every_dead_letter_queue_says_who_may_use_it": [
+        (properties("UserEventsDLQ", "RedriveAllowPolicy"), "UserEventsDLQ: .* byQueue for dev-user-events"),
+        (properties("UserStreamDLQ", "RedriveAllowPolicy", value={"redrivePermission": "allowAll"}),
+         "UserStreamDLQ: .* has to be denyAll"),
+    ],
+    "every_dead_letter_queue_has_an_alarm_on_its_depth": [
+        (properties("UserStreamDLQ", "QueueName", value="dev-others"), "UserStreamDLQ: no alarm says when dev-others"),
+        (properties("MonitoringStack/ordersstreamDeadLettersAlarm", "Threshold", value=5),
+         "OrderStreamDLQ: no alarm says when dev-orders-stream-dlq"),
+    ],
+    "every_alarm_is_sent_to_somebody": [
+        (properties("MonitoringStack/HighErrorRateAlarm", "AlarmActions"), "HighErrorRateAlarm: its AlarmActions reach"),
+        (properties("MonitoringStack/HighErrorRateAlarm", "OKActions", value=[]), "HighErrorRateAlarm: its OKActions"),
+        (properties("MonitoringStack/HighErrorRateAlarm", "AlarmDescription"), "HighErrorRateAlarm: say in"),
+    ],
+    "every_batch_can_fail_in_part": [
+        (properties("UserEventsMapping", "FunctionResponseTypes"), "UserEventsMapping: one bad record fails"),
+        (properties("UserTableStreamMapping", "FunctionResponseTypes", value=[]), "UserTableStreamMapping: one bad"),
+    ],
+    "every_stream_sets_aside_what_fails": [
+        (properties("OrderTableStreamMapping", "DestinationConfig"), "OrderTableStreamMapping: set DestinationConfig"),
+        (properties("OrderTableStreamMapping", "BisectBatchOnFunctionError"), "set BisectBatchOnFunctionError"),
+    ],
+    "everything_calls_an_alias": [
+        (properties("UserEventsMapping", "FunctionName", value={"Ref": "OrderServiceLambda"}),
+         "UserEventsMapping: calls a function past its alias"),
+        (properties("UserServiceHttpPermission", "FunctionName", value="dev-user-service-lambda"),
+         "UserServiceHttpPermission: calls a function past its alias"),
+        (properties("HttpApi", "Body", "components", "x-amazon-apigateway-integrations", "user-service", "uri",
+                    value={"Fn::Sub": "${UserServiceLambda.Arn}/invocations"}),
+         "HttpApi: .*UserServiceLambda.Arn.* is not an alias"),
+        (properties("LoadBalancerStack/UserServiceTargetGroup", "Targets", value=[{"Id": "arn:aws:lambda:function"}]),
+         "UserServiceTargetGroup: its target is not an alias"),
+    ],
+    "every_permission_names_who_calls": [
+        (properties("UserServiceHttpPermission", "SourceArn"), "UserServiceHttpPermission: .* set SourceArn"),
+    ],
+    "every_function_answers_before_its_caller_gives_up": [
+        (properties("UserServiceLambda", "Timeout", value=30), "UserServiceLambda: may take 30 s, but HttpApi gives up"),
+        (properties("UserServiceLambda", "Timeout", value=60), "60 s, but LoadBalancer gives up after 60 s"),
+        (properties("HttpApi", "Body", "components", "x-amazon-apigateway-integrations", "user-service",
+                    "timeoutInMillis", value=5000), "UserServiceLambda: may take 29 s, but HttpApi gives up after 5 s"),
+    ],
+    "a_message_stays_hidden_while_it_is_handled": [
+        (properties("StockRequestsQueue", "VisibilityTimeout", value=173),
+         "StockRequestsQueue: .* after 173 s: set VisibilityTimeout to 174 at least"),
+        (properties("OrderDeadlinesMapping", "MaximumBatchingWindowInSeconds", value=300),
+         "OrderDeadlinesQueue: .* set VisibilityTimeout to 474 at least"),
+    ],
+    "every_queue_is_consumed": [
+        (properties("UserEventsMapping", "EventSourceArn", value={"Fn::GetAtt": ["OrderProcessingQueue", "Arn"]}),
+         "UserEventsQueue: nobody reads it"),
+    ],
+    "every_table_is_encrypted_and_can_be_restored": [
+        (properties("UserTable", "SSESpecification"), "UserTable: set SSESpecification.SSEEnabled"),
+        (properties("UserTable", "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled", value=False),
+         "UserTable: set PointInTimeRecoverySpecification"),
+    ],
+    "every_table_streams_both_images": [
+        (properties("UserTable", "StreamSpecification", "StreamViewType", value="NEW_IMAGE"),
+         "UserTable: events are made of both images"),
+    ],
+    "every_bucket_is_private_versioned_and_encrypted": [
+        (properties("UserAvatarsBucket", "PublicAccessBlockConfiguration", "BlockPublicPolicy", value=False),
+         "UserAvatarsBucket: set PublicAccessBlockConfiguration.BlockPublicPolicy"),
+        (properties("UserAvatarsBucket", "VersioningConfiguration"), "UserAvatarsBucket: set VersioningConfiguration"),
+        (properties("UserAvatarsBucket", "BucketEncryption"), "UserAvatarsBucket: set BucketEncryption"),
+    ],
+    "with_a_key_of_its_own_the_stack_encrypts_everything_with_it": [
+        (properties("UserTable", "SSESpecification", "KMSMasterKeyId"), "UserTable: is not encrypted with the stack's"),
+        (properties("UserEventsTopic", "KmsMasterKeyId", value="alias/aws/sns"), "UserEventsTopic: is not encrypted"),
+        (properties("UserServiceLogGroup", "KmsKeyId"), "UserServiceLogGroup: is not encrypted .* set KmsKeyId"),
+        (properties("CacheStack/RedisCluster", "KmsKeyId"), "RedisCluster: is not encrypted"),
+    ],
+    "every_log_group_forgets_after_30_days": [
+        (properties("UserServiceLogGroup", "RetentionInDays"), "UserServiceLogGroup: set RetentionInDays to 30"),
+    ],
+    "whatever_logs_has_a_log_group_of_the_stack": [
+        (properties("UserServiceLambda", "LoggingConfig", "LogGroup"), "UserServiceLambda: LoggingConfig.LogGroup is not"),
+        (properties("ReportingDatabaseStack/DatabaseLogGroup", "LogGroupName", value="elsewhere"),
+         "DatabaseCluster: there is no log group /aws/rds/cluster/dev-microservices-cluster/postgresql"),
+    ],
+    "nothing_holds_up_the_deletion_of_a_stack_for_trials": [
+        (Change("UserTable", ("DeletionPolicy",), "Retain"), "UserTable: would stay behind"),
+        (properties("UserTable", "DeletionProtectionEnabled", value=True), "UserTable: can't be deleted"),
+    ],
+    "only_the_load_balancer_is_open_to_everybody": [
+        (properties("NetworkStack/EndpointSecurityGroup", "SecurityGroupIngress", 0, "CidrIp", value="0.0.0.0/0"),
+         "EndpointSecurityGroup: lets everybody in at 443"),
+        (properties("LoadBalancerStack/LoadBalancerSecurityGroup", "SecurityGroupIngress", 0, "FromPort", value=22),
+         "LoadBalancerSecurityGroup: lets everybody in at 22 to 80"),
+    ],
+    "no_security_group_lets_everything_out": [
+        (properties("NetworkStack/EndpointSecurityGroup", "SecurityGroupEgress"), "EndpointSecurityGroup: without a rule"),
+        (properties("NetworkStack/EndpointSecurityGroup", "SecurityGroupEgress", 0, "CidrIp", value="0.0.0.0/0"),
+         "EndpointSecurityGroup: lets everything out"),
+    ],
+    "security_groups_do_not_refer_to_each_other_in_a_circle": [
+        (properties("NetworkStack/FunctionSecurityGroup", "SecurityGroupEgress", 0,
+                    value={"IpProtocol": "tcp", "DestinationSecurityGroupId": {"Ref": "EndpointSecurityGroup"}}),
+         "FunctionSecurityGroup: refers to itself through other groups"),
+    ],
+    "every_subnet_is_routed_and_gives_no_public_addresses": [
+        (properties("NetworkStack/PublicSubnet1", "MapPublicIpOnLaunch", value=True), "PublicSubnet1: gives whatever"),
+    ],
+}
+
+# What takes more than one change, or something else than everything switched on.
+OUTSIDE_OF_THE_TABLE = {
+    "a_function_is_in_the_vpc_only_for_something_in_it",
+    "data_outlives_the_stack_in_prod",
+    "no_output_tells_a_secret",
+}
+
+
+class BrokenPromises(unittest.TestCase):
+    everything: Stack
+
+    @classmethod
+    def setUpClass(cls):
+        cls.everything = expand(variants()[EVERYTHING_ON[0]])
+
+    def refuse(self, promise: str, stack: Stack, expected: str) -> None:
+        self.assertRegex("\n".join(PROMISES[promise](stack)), expected)
+
+    def test_every_promise_can_be_broken(self):
+        self.assertEqual(PROMISES.keys(), BROKEN.keys() | OUTSIDE_OF_THE_TABLE, "add a change that breaks the promise")
+        for promise, changes in BROKEN.items():
+            for change, expected in changes:
+                with self.subTest(promise, change=change):
+                    self.assertNotRegex("\n".join(PROMISES[promise](self.everything)), expected)
+                    changed = copy.deepcopy(self.everything)
+                    change.apply(changed)
+                    self.refuse(promise, changed, expected)
+
+    def test_a_function_in_the_vpc_for_nothing(self):
+        stack = copy.deepcopy(self.everything)
+        del stack.nested["CacheStack"], stack.nested["ReportingDatabaseStack"]
+        self.refuse("a_function_is_in_the_vpc_only_for_something_in_it", stack, "ProductServiceLambda: its way out")
+
+    def test_data_that_is_lost_in_prod(self):
+        stack = copy.deepcopy(self.everything)
+        stack.parameters["Environment"] = "prod"
+        for expected in ["UserTable: would be lost: set its DeletionPolicy to Retain",
+                         "UserAvatarsBucket: would be lost: set its UpdateReplacePolicy to Retain",
+                         "EncryptionKey: would be lost", "UserTable: set DeletionProtectionEnabled",
+                         "DatabaseCluster: set DeletionProtection"]:
+            self.refuse("data_outlives_the_stack_in_prod", stack, expected)
+
+    def test_an_output_that_tells_a_secret(self):
+        stack = copy.deepcopy(self.everything)
+        stack.template["Outputs"]["Key"] = {"Value": {"Fn::Sub": "{{resolve:secretsmanager:${APIKeySecret}}}"}}
+        self.refuse("no_output_tells_a_secret", stack, "the output Key tells a secret")
+
+    def test_something_optional_remains(self):
+        stack = expand({})
+        self.assertEqual([], options.remains_when_all_is_off(stack))
+        stack.template["Resources"]["Disk"] = RESOURCE
+        stack.nested["CacheStack"] = self.everything.nested["CacheStack"]
+        alarms = stack.nested["MonitoringStack"].template["Resources"]
+        alarms["Eleventh"] = alarms["HighErrorRateAlarm"]
+        found = "\n".join(options.remains_when_all_is_off(stack))
+        for expected in ["template.yaml: Disk: AWS::EC2::Volume is optional", "CacheStack is there though",
+                         "11 of AWS::CloudWatch::Alarm are there by default, and 10 are free"]:
+            self.assertRegex(found, expected)
+
+    def test_a_switch_that_adds_nothing(self):
+        stack = copy.deepcopy(self.everything)
+        del stack.nested["CacheStack"]
+        self.assertIn("template.yaml: Cache adds no AWS::ElastiCache::ReplicationGroup",
+                      options.is_missing_when_all_is_on(stack))

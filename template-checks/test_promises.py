@@ -1,0 +1,59 @@
+"""The template keeps its promises with every set of parameters.
+
+    .local/venv/bin/python -m unittest discover -s template-checks
+"""
+
+import unittest
+
+import access
+import data  # noqa: F401 – its promises
+import messages  # noqa: F401
+import network  # noqa: F401
+import options
+from expansion import Stack, expand
+from promises import PROMISES, statements
+from variants import EVERYTHING_ON, variants
+
+
+class Promises(unittest.TestCase):
+    stacks: dict[str, Stack]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stacks = {name: expand(parameters) for name, parameters in variants().items()}
+        everything = variants()[EVERYTHING_ON[0]]
+        cls.stacks["everything-on in prod"] = expand(everything | {"Environment": "prod",
+                                                                   "CorsOrigins": "https://shop.example"})
+
+    def verify(self, findings: dict[str, list[str]]) -> None:
+        """No findings; those of several variants are said once."""
+        where: dict[str, list[str]] = {}
+        for variant, found in findings.items():
+            for finding in found:
+                where.setdefault(finding, []).append(variant)
+        lines = [f"{finding} ({', '.join(names)})" for finding, names in where.items()]
+        if lines:
+            self.fail("\n" + "\n".join(lines))
+
+    def test_promises(self):
+        for name, check in PROMISES.items():
+            with self.subTest(name):
+                self.verify({variant: list(check(stack)) for variant, stack in self.stacks.items()})
+
+    def test_nothing_optional_remains_when_all_is_off(self):
+        self.verify({"default": options.remains_when_all_is_off(self.stacks["default"])})
+
+    def test_everything_is_there_when_all_is_on(self):
+        self.verify({name: options.is_missing_when_all_is_on(self.stacks[name]) for name in EVERYTHING_ON})
+
+    def test_every_exception_is_needed(self):
+        resources = [resource for stack in self.stacks.values() for resource in stack.all()]
+        found = [(resource, set(access.texts(statement.get("Action"))), place, value)
+                 for resource in resources for statement in statements(resource) if statement["Effect"] == "Allow"
+                 for place, value in access.wildcards(statement)]
+        unused = [f"{known.type} {known.pattern}" for known in access.UNAVOIDABLE
+                  if not any(known.covers(*wildcard) for wildcard in found)]
+        policies = {policy for resource in resources
+                    for policy in access.texts(resource.properties.get("ManagedPolicyArns"))}
+        unused += access.MANAGED_POLICIES.keys() - policies
+        self.assertEqual([], unused, "no template needs this exception any more: remove it from access.py")
