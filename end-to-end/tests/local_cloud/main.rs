@@ -11,5 +11,6 @@ mod cloud;
 mod dead_letters;
 mod front_door;
 mod load;
+mod load_balancer;
 mod security;
 mod story;
