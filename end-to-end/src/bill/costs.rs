@@ -172,7 +172,7 @@ pub(crate) fn invocation(work: &Work, batch: usize) -> Bill {
         READS.of(work.reads),
         PUBLICATIONS.of(published as f64 * share),
         QUEUES.of(queued),
-        LOGS.of(logged) * share,
+        LOGS.of(logged) * share + LOGS.of(work.metric_bytes() as f64),
         TRACES.of(TRACED * share),
         0.0,
     ])

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use super::{
     calls::{EVENTS, Log, ROUTES, SAGA, STARTS, Work, work_of},
     costs::{Bill, PIECES, billed_ms, invocation},
-    prices::{KEY_CALLS, LOOKED_UP, MILLION, PRICES, QUEUES, REGION, SECRET_CALLS, SECRETS, TRACES},
+    prices::{
+        ALARMS, DASHBOARDS, KEY_CALLS, LOOKED_UP, METRICS, MILLION, PRICES, QUEUES, REGION, SECRET_CALLS,
+        SECRETS, TRACES,
+    },
 };
 
 /// Records per batch in a busy shop.
@@ -112,6 +115,9 @@ fn monthly() -> Vec<(&'static str, String, f64)> {
             SECRET_CALLS.of(refreshes),
         ),
         ("KMS for topics and tables, at most", "9 calls × 12 / h × 730 h".to_owned(), KEY_CALLS.of(keys)),
+        ("metrics of orders: how long they take, in all and by outcome", "4".to_owned(), METRICS.of(4.0)),
+        ("essential alarms", "10".to_owned(), ALARMS.of(10.0)),
+        ("the dashboard", "1".to_owned(), DASHBOARDS.of(1.0)),
     ]
 }
 
@@ -155,10 +161,11 @@ fn calls() -> String {
     writeln!(
         text,
         "Bytes that the functions log per invocation: {} for a request, {} for a batch of a queue, {} for one of a \
-         stream.",
+         stream; and {} for each order that is settled, which are its metrics.",
         bytes(Log::Request),
         bytes(Log::Queue),
         bytes(Log::Stream),
+        work_of("order-processing: stock_reserved").metric_bytes(),
     ).expect(TEXT);
     text
 }

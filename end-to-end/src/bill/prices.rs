@@ -46,6 +46,9 @@ pub(crate) const QUEUES: Price =
     price("SQS requests, each up to 64 KB", 0.4, MILLION, "SQS pricing, standard queues");
 pub(crate) const LOGS: Price =
     price("bytes into CloudWatch Logs", 0.5, GIGABYTE, "CloudWatch pricing, Lambda and vended logs");
+pub(crate) const METRICS: Price = price("metrics of one's own and months", 0.3, 1.0, "CloudWatch pricing");
+pub(crate) const ALARMS: Price = price("metrics of alarms and months", 0.1, 1.0, "CloudWatch pricing");
+pub(crate) const DASHBOARDS: Price = price("dashboards and months", 3.0, 1.0, "CloudWatch pricing");
 pub(crate) const TRACES: Price = price("X-Ray traces recorded", 5.0, MILLION, "X-Ray pricing");
 pub(crate) const TRANSFER: Price =
     price("bytes out to the internet", 0.09, GIGABYTE, "EC2 pricing, data transfer");
@@ -55,7 +58,7 @@ pub(crate) const SECRET_CALLS: Price =
 pub(crate) const KEY_CALLS: Price = price("KMS requests", 0.03, 10_000.0, "KMS pricing");
 
 /// All of them.
-pub(crate) const PRICES: [Price; 13] = [
+pub(crate) const PRICES: [Price; 16] = [
     GATEWAY,
     REQUESTS,
     TIME,
@@ -64,6 +67,9 @@ pub(crate) const PRICES: [Price; 13] = [
     PUBLICATIONS,
     QUEUES,
     LOGS,
+    METRICS,
+    ALARMS,
+    DASHBOARDS,
     TRACES,
     TRANSFER,
     SECRETS,

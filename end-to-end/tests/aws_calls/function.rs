@@ -11,6 +11,9 @@ use std::{
 use test_support::{CountingEndpoint, RuntimeApi, TestTable};
 use uuid::Uuid;
 
+/// The environment that the functions think they are in.
+pub(crate) const ENVIRONMENT: &str = "test";
+
 pub(crate) struct Function {
     api: RuntimeApi,
     process: Child,
@@ -37,7 +40,7 @@ impl Function {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_ENDPOINT_URL", endpoint.endpoint())
-            .env("ENVIRONMENT", "test")
+            .env("ENVIRONMENT", ENVIRONMENT)
             .env("SECRET_ID", "test/microservices/api-gateway")
             .env("TABLE_NAME", table.name())
             .env("EVENTS_TOPIC_ARN", "arn:aws:sns:us-east-1:000000000000:test-events")

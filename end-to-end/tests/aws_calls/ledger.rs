@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use end_to_end::bill::{Log, PIECES, Work};
+use end_to_end::bill::{EVENTS, Log, PIECES, Work};
 use test_support::Call;
 
 /// What one invocation did.
@@ -18,6 +18,8 @@ pub(crate) struct Measured {
     pub(crate) table_writes: f64,
     pub(crate) index_writes: f64,
     pub(crate) log_bytes: usize,
+    /// The lines of the log that are metrics; `log_bytes` are those of the others.
+    pub(crate) metrics: Vec<String>,
     /// Of the body that a request was answered with.
     pub(crate) answer_bytes: usize,
 }
@@ -26,6 +28,8 @@ impl Measured {
     pub(crate) fn new(trigger: &str, case: &str, calls: &[Call], log: &str) -> Self {
         // An empty sum of floats is -0.
         let sum = |units: fn(&Call) -> f64| calls.iter().map(units).fold(0.0, |sum, units| sum + units);
+        let (metrics, lines): (Vec<&str>, Vec<&str>) =
+            log.split_inclusive('\n').partition(|line| line.contains("\"_aws\""));
         Self {
             trigger: trigger.to_owned(),
             case: case.to_owned(),
@@ -34,7 +38,8 @@ impl Measured {
             reads: sum(|call| call.reads),
             table_writes: sum(|call| call.table_writes),
             index_writes: sum(|call| call.index_writes),
-            log_bytes: log.len(),
+            log_bytes: lines.into_iter().map(str::len).sum(),
+            metrics: metrics.into_iter().map(str::to_owned).collect(),
             answer_bytes: 0,
         }
     }
@@ -87,6 +92,15 @@ pub(crate) fn compare_bytes(measured: &[Measured]) {
             .collect();
         let mean = of_kind.iter().sum::<usize>() / of_kind.len().max(1);
         close(&format!("{kind:?}: bytes that are logged, Log::bytes in bill/calls.rs"), mean, kind.bytes());
+    }
+    for work in EVENTS {
+        let found =
+            measured.iter().find(|found| (&*found.trigger, &*found.case) == (work.trigger, work.case));
+        close(
+            &format!("{} {}: bytes of metrics, Work::metric_bytes in bill/calls.rs", work.trigger, work.case),
+            found.unwrap().metrics.iter().map(String::len).sum(),
+            work.metric_bytes(),
+        );
     }
     for piece in &PIECES {
         let found =

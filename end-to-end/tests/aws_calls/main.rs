@@ -8,6 +8,7 @@
 mod filters;
 mod function;
 mod ledger;
+mod metrics;
 mod saga;
 mod shop;
 mod table;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     ledger::{Measured, compare, compare_bytes},
+    metrics,
     shop::{API_KEY, Shop, id, of_type, order, product},
 };
 
@@ -42,6 +43,7 @@ async fn every_start_route_and_event_makes_the_calls_that_the_bill_is_made_of() 
     }
     compare(&measured, &table);
     compare_bytes(&measured);
+    metrics::compare(&measured);
 }
 
 async fn standard_routes(shop: &mut Shop) {

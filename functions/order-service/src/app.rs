@@ -218,11 +218,22 @@ impl Orders {
     /// Makes a command happen unless its time is over; answers the order if it should have changed and did not.
     async fn report(&self, order_id: Uuid, command: &Command) -> Result<Option<Order>, MessageError> {
         match self.repository.change(order_id, command, Condition::default(), Timestamp::now()).await {
-            Ok(_) => Ok(None),
+            Ok(order) => {
+                measure(&order, command);
+                Ok(None)
+            }
             Err(NotChanged::Unfit(order)) if decide(order.status, command) == Decision::Done => Ok(None),
             Err(NotChanged::Unfit(order)) => Ok(Some(*order)),
             Err(NotChanged::Absent) => Err(MessageError::NoSuchOrder(order_id)),
             Err(NotChanged::Store(error)) => Err(error.into()),
         }
+    }
+}
+
+/// Measures how long an order waited for its stock, once: here, where it has just been changed by the answer. In the
+/// stream it would be measured anew whenever a batch comes again.
+fn measure(order: &Order, command: &Command) {
+    if let Some(outcome) = command.outcome() {
+        telemetry::duration("saga_seconds", order.age(), ("outcome", outcome));
     }
 }

@@ -5,6 +5,8 @@ mod address;
 /// The one state machine that every trigger asks.
 mod saga;
 
+use std::time::Duration;
+
 use deserr::Deserr;
 use domain_events::{Money, Timestamp};
 use problem_details::{InputErrors, InvalidValue};
@@ -104,6 +106,12 @@ impl Order {
             created_at: at,
             updated_at: at,
         }
+    }
+
+    /// The time from its placement to its last change. The two were timed by different clocks, perhaps.
+    pub(crate) fn age(&self) -> Duration {
+        let millis = self.updated_at.as_millis() - self.created_at.as_millis();
+        Duration::from_millis(millis.try_into().unwrap_or(0))
     }
 
     /// Whether something is left to do when the customer's account is gone.

@@ -35,7 +35,7 @@ pub(crate) async fn handle(orders: &Orders, message: Message) -> Result<(), Hand
         ("user-events", Payload::UserDeleted(user)) => orders.forget_customer(user.user_id).await?,
         ("user-events", Payload::UserCreated(_) | Payload::UserUpdated(_)) => {}
         // Let through by a filter that is wider than need be.
-        _ => telemetry::count("IgnoredMessages", ("service", OrderService::NAME)),
+        _ => telemetry::count("ignored_messages", ("service", OrderService::NAME)),
     }
     Ok(())
 }

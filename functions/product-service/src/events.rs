@@ -22,7 +22,7 @@ pub(crate) async fn handle(service: &ProductService, message: Message) -> Result
         }
         // A subscription that lets more through than it should is no reason to lose its messages one by one.
         _ => telemetry::count(
-            "IgnoredMessages",
+            "ignored_messages",
             ("service", <ProductService as lambda_dispatch::Service>::NAME),
         ),
     }

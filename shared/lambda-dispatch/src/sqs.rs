@@ -95,7 +95,7 @@ impl<S: Service> Dispatcher<S> {
 
     async fn message(&self, queue: &str, body: String) -> Result<(), HandlerError> {
         let Some(content) = Content::read(&body).map_err(Unreadable)? else {
-            telemetry::count("IgnoredMessages", ("service", S::NAME));
+            telemetry::count("ignored_messages", ("service", S::NAME));
             return Ok(());
         };
         let trace = match &content {

@@ -3,7 +3,7 @@
 //! - [`init`]: logs, one JSON object per line on standard output.
 //! - [`chain`]: an error together with everything that caused it, on one line.
 //! - [`can_fail`]: for a failure that nothing depends on, said by name.
-//! - [`count`]: a metric, written as a log line from which CloudWatch extracts it.
+//! - [`count`], [`duration`]: metrics, written as log lines from which CloudWatch extracts them.
 //! - [`Trace`]: the W3C trace context of the current piece of work.
 //!
 //! Nothing here opens a connection or keeps a buffer: there is nothing to flush before the process is frozen.
@@ -19,7 +19,7 @@ mod trace;
 
 pub use error_chain::{can_fail, chain};
 pub use logs::init;
-pub use metrics::count;
+pub use metrics::{count, duration};
 pub use trace::Trace;
 
 /// Writes one line to standard output, at once and as a whole.

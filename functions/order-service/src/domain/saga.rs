@@ -124,6 +124,16 @@ impl Command {
         }
     }
 
+    /// How the wait for stock ends by it, if it is an answer to that wait.
+    pub(crate) fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Confirm(_) => Some("confirmed"),
+            Self::Reject(_) => Some("rejected"),
+            Self::Expire => Some("timed_out"),
+            Self::Cancel(_) | Self::CloseAccount | Self::Ship | Self::Deliver => None,
+        }
+    }
+
     /// Why the order ends here, where it does.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
@@ -202,6 +212,8 @@ mod tests {
                     assert_eq!(next, command.target());
                 }
             }
+            // What answers the wait for stock changes an order that waits, and no other.
+            assert_eq!(command.outcome().is_some(), command.changes().eq([Status::Pending]), "{command:?}");
             // A repetition of what has just happened is never refused.
             assert_eq!(decide(command.target(), &command), Decision::Done, "{command:?}");
         }
