@@ -47,7 +47,7 @@ def unknown_parameters(environments: dict[str, dict], template: dict) -> Iterato
 def wrong_rows(infrastructure: str, templates: dict[str, dict]) -> Iterator[str]:
     """Where the table of what became of each resource of the reference is incomplete, or names what is not there.
 
-    It is the table with a column `Where`: the files and the logical ids in them, or parameters.
+    It is the table with a column `Where`: files, and after each the logical ids or parameters in it.
     """
     rows = list(table(infrastructure, "Where"))
     if len(rows) != ROWS_OF_THE_REFERENCE:
@@ -56,17 +56,18 @@ def wrong_rows(infrastructure: str, templates: dict[str, dict]) -> Iterator[str]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"docs/INFRASTRUCTURE.md: two rows for {name}"
     for name, where in rows:
-        quoted = QUOTED.findall(where)
-        files = [word for word in quoted if word.endswith((".yaml", ".toml"))]
-        for file in files:
-            if file not in templates and file != "samconfig.toml":
-                yield f"docs/INFRASTRUCTURE.md: {name} names {file}, which is not there"
-        looked_in = [templates[file] for file in files if file in templates] or list(templates.values())
-        known = {member for template in looked_in for section in ["Parameters", "Resources"]
-                 for member in template.get(section, {})}
-        for word in quoted:
-            if word not in files and re.fullmatch(r"[A-Z]\w*", word) and word not in known:
-                yield f"docs/INFRASTRUCTURE.md: {name} names {word}, which is not in {', '.join(files) or 'any template'}"
+        file = None
+        for word in QUOTED.findall(where):
+            if word.endswith(".yaml"):
+                file = word
+                if file not in templates:
+                    yield f"docs/INFRASTRUCTURE.md: {name} names {file}, which is not there"
+            elif file is None:
+                yield f"docs/INFRASTRUCTURE.md: {name} names {word} and not the file that it is in"
+            elif file in templates and word not in templates[file]["Resources"] | templates[file]["Parameters"]:
+                yield f"docs/INFRASTRUCTURE.md: {name} names {word}, which is not in {file}"
+        if file is None:
+            yield f"docs/INFRASTRUCTURE.md: {name} does not say where it is"
 
 
 def table(document: str, heading: str) -> Iterator[tuple[str, str]]:

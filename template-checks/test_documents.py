@@ -53,16 +53,20 @@ class Documents(unittest.TestCase):
     def test_a_wrong_row_is_found(self):
         heading = "| Reference | Here | Where |\n|---|---|---|\n"
         row = "| {} | a network | {} |\n"
-        known = {"template.yaml": {"Resources": {"UserTable": {}}}, "stacks/network.yaml": {"Resources": {"VPC": {}}}}
+        known = {"template.yaml": {"Parameters": {"Cache": {}}, "Resources": {"UserTable": {}}},
+                 "stacks/network.yaml": {"Parameters": {}, "Resources": {"VPC": {}}}}
+        full = [(f"Resource{number}", "`stacks/network.yaml`: `VPC`") for number in range(49)]
 
         def found(*rows: tuple[str, str]) -> str:
             return "\n".join(documents.wrong_rows(heading + "".join(row.format(*one) for one in rows), known))
 
-        full = [(f"Resource{number}", "`stacks/network.yaml`: `VPC`") for number in range(50)]
-        self.assertEqual("", found(*full))
-        self.assertRegex(found(*full[1:]), "the table has 49 rows, the reference 50 resources")
-        self.assertRegex(found(*full[1:], full[1]), "two rows for Resource1")
-        self.assertRegex(found(*full[1:], ("A", "`stacks/gone.yaml`")), "A names stacks/gone.yaml, which is not there")
-        self.assertRegex(found(*full[1:], ("A", "`stacks/network.yaml`: `UserTable`")),
-                         "A names UserTable, which is not in stacks/network.yaml")
-        self.assertRegex(found(*full[1:], ("A", "`Vpc`")), "A names Vpc, which is not in any template")
+        self.assertEqual("", found(*full, ("A", "`stacks/network.yaml`: `VPC`; `template.yaml`: `UserTable`, `Cache`")))
+        for wrong, expected in [
+            ([], "the table has 49 rows, the reference 50 resources"),
+            ([full[1]], "two rows for Resource1"),
+            ([("A", "`stacks/gone.yaml`")], "A names stacks/gone.yaml, which is not there"),
+            ([("A", "`stacks/network.yaml`: `UserTable`")], "A names UserTable, which is not in stacks/network.yaml"),
+            ([("A", "`VPC`")], "A names VPC and not the file that it is in"),
+            ([("A", "elsewhere")], "A does not say where it is"),
+        ]:
+            self.refuse([found(*full, *wrong)], expected)

@@ -2,7 +2,8 @@
 //!
 //! - [`openapi`]: the API of all services in one document.
 //! - `tests/openapi.rs`: the committed documents are those that the code generates.
-//! - `tests/template.rs`: what the template promises about permissions and queues.
+//! - `tests/template.rs`: what the template says in the words of the code. What else it promises is checked in
+//!   `template-checks/`.
 //! - `tests/shop`: all services in one process, events carried between them by the subscriptions of the template, in
 //!   any order and any number of times. Needs nothing but Rust.
 //! - `tests/local_cloud`: the deployed stack on the local cloud. `cargo xtask test` runs them; on their own they are
