@@ -227,6 +227,21 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("log-permissions", "writes no log for a role that may not", check)
 
+    def test_key_permissions(self):
+        def check(cloud: Cloud):
+            send, read = cloud.role_client("sqs").send_message, cloud.role_client("secretsmanager").get_secret_value
+            message = {"QueueUrl": f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/locked", "MessageBody": "confidential"}
+            for action, call, parameters in [
+                    ("kms:GenerateDataKey", send, message), ("kms:Decrypt", send, message),
+                    ("kms:Decrypt", read, {"SecretId": cloud.outputs["SecretArn"]})]:
+                self.assertAllowed(call, **parameters)
+                with cloud.role_without(action):
+                    with self.assertRaises(botocore.exceptions.ClientError) as refusal:
+                        call(**parameters)
+                    self.assertIn(f"not authorized to perform: {action} ", str(refusal.exception))
+
+        self.verify("key-permissions", "asks for permission to use the key of a queue or secret", check)
+
     def assertAllowed(self, operation, **parameters):
         try:
             return operation(**parameters)

@@ -40,6 +40,7 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "mapping-permissions": access.mapping_permissions,
     "polling-permissions": access.polling_permissions,
     "log-permissions": access.log_permissions,
+    "key-permissions": access.key_permissions,
     "log-settings": function_environment.log_settings,
     "load-balancer-targets": load_balancer.load_balancer_targets,
     "load-balancer-events": load_balancer.load_balancer_events,

@@ -8,7 +8,7 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.arn import parse_arn
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import lambda_svc
+from ministack.services import kms, lambda_svc, secretsmanager, sqs
 from ministack.services.cloudformation import provisioners
 
 # Requests that AWS authorizes as the action for a single item.
@@ -28,6 +28,12 @@ POLLING_ACTIONS = {
 
 # What a function's role has to allow on its log group.
 LOGGING_ACTIONS = ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+# What a caller has to be allowed on the key that a resource is encrypted under.
+KEY_ACTIONS = {
+    "secretsmanager:GetSecretValue": ["kms:Decrypt"],
+    "sqs:SendMessage": ["kms:GenerateDataKey", "kms:Decrypt"],
+}
 
 
 def secure_transport() -> None:
@@ -106,6 +112,35 @@ def log_permissions() -> None:
             write_log(function, *arguments, **options)
 
     lambda_svc._emit_lambda_logs = write_allowed_log
+
+
+def key_permissions() -> None:
+    """Upstream lets a caller read secrets and send messages that are encrypted under a key of the account whatever the
+    caller may do with the key; on AWS they are encrypted and decrypted in the caller's name."""
+    enforce = iam_evaluator.enforce
+
+    def enforce_with_key(access_key_id, action, service, region, resource_arn="*", service_context=None):
+        denied = enforce(access_key_id, action, service, region, resource_arn, service_context)
+        key = None if denied or action not in KEY_ACTIONS else kms._resolve_key(_key_of(service, resource_arn))
+        if key is None:
+            return denied
+        context = {"kms:ViaService": f"{service}.{region}.amazonaws.com"}
+        for key_action in KEY_ACTIONS[action]:
+            if refused := enforce(access_key_id, key_action, "kms", region, key["Arn"], context):
+                return iam_evaluator.AuthError(
+                    "AccessDeniedException",
+                    f"User: {refused.principal_arn} is not authorized to perform: {key_action} on the key {key['Arn']}")
+        return None
+
+    iam_evaluator.enforce = enforce_with_key
+
+
+def _key_of(service: str, resource: str) -> str | None:
+    """What a queue or secret says about its key."""
+    if service == "sqs":
+        return (sqs._queue_by_arn(resource) or {}).get("attributes", {}).get("KmsMasterKeyId")
+    secrets = secretsmanager._secrets.values()
+    return next((secret.get("KmsKeyId") for secret in secrets if secret["ARN"] == resource), None)
 
 
 def _polling(source: str) -> list[tuple[str, str]]:

@@ -77,7 +77,6 @@ struct Common {
     collection: &'static str,
     /// A route that asks who is calling.
     guarded: (&'static str, &'static str),
-    read: fn(&flows::Shop) -> crate::client::Answer,
     event: fn(&flows::Shop) -> flows::Effect,
     odd_row: fn(&flows::Shop) -> flows::Effect,
     stream: &'static str,
@@ -142,13 +141,12 @@ fn common(service: &Common) -> Grants {
             "a row that can't become an event is set aside",
             Flow::Consequence(service.odd_row),
         )
-        .add("UseKey", &["kms:Decrypt"], &["key"], "the table is read", Flow::Answer(service.read))
         .add(
             "UseKey",
-            &["kms:GenerateDataKey"],
+            &["kms:Decrypt", "kms:GenerateDataKey"],
             &["key"],
-            "events are published",
-            Flow::Consequence(service.event),
+            "what is set aside is encrypted",
+            Flow::Consequence(service.odd_row),
         )
         .only_with(Part::Key, "UseKey")
 }
@@ -160,7 +158,6 @@ fn user_service() -> Grants {
         log: "log-group:/aws/lambda/user-service:*",
         collection: "users",
         guarded: ("GET", "/api/users/me"),
-        read: flows::read_account,
         event: flows::deletion_is_heard,
         odd_row: flows::odd_user_is_set_aside,
         stream: "table/users/stream",
@@ -213,7 +210,6 @@ fn product_service() -> Grants {
         log: "log-group:/aws/lambda/product-service:*",
         collection: "products",
         guarded: ("POST", "/api/products"),
-        read: flows::read_product,
         event: flows::order_is_confirmed,
         odd_row: flows::odd_product_is_set_aside,
         stream: "table/products/stream",
@@ -289,7 +285,6 @@ fn order_service() -> Grants {
         log: "log-group:/aws/lambda/order-service:*",
         collection: "orders",
         guarded: ("GET", "/api/orders"),
-        read: flows::read_order,
         event: flows::order_is_confirmed,
         odd_row: flows::odd_order_is_set_aside,
         stream: "table/orders/stream",
