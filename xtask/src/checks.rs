@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    cloud::{self, Access, Cloud, ENVIRONMENT},
+    end_to_end,
     processes::{self, CommandFailed, command, execute, log_path},
     progress::{self, DONE, FAILED, SKIPPED, marked_step},
     tools,
@@ -159,7 +159,7 @@ fn docs() -> Result<Outcome> {
 /// Unit tests, repositories on their emulator, events through the door, freshness of the openapi.json files.
 fn tests() -> Result<Outcome> {
     cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], "tests")?;
-    counted("tests")
+    Ok(Outcome::Passed(format!("{} passed", passed_tests("tests")?)))
 }
 
 /// Licences, sources, and crates that are not wanted.
@@ -219,30 +219,15 @@ fn build() -> Result<Outcome> {
 /// The template and the binaries as they are, on a local cloud that enforces access.
 fn end_to_end() -> Result<Outcome> {
     tools::build()?;
-    let (cloud, _process) = Cloud::start(cloud::free_port()?, Access::Enforced, "end-to-end-cloud")?;
-    let outcome = cloud.deploy("end-to-end-deploy").and_then(|()| {
-        let shop = cloud.shop(&cloud.outputs()?)?;
-        let mut test = command("cargo");
-        test.args(["test", "--package", "end-to-end", "--locked", "--", "--ignored"])
-            .env("SHOP_API_URL", &shop.url)
-            .env("SHOP_CLOUD_URL", cloud.url())
-            .env("SHOP_ENVIRONMENT", ENVIRONMENT);
-        execute(&mut test, "end-to-end")
-    });
-    if outcome.is_err() {
-        let log = log_path("end-to-end-cloud");
-        println!("\nthe local cloud's last lines (all: {}):\n{}", log.display(), processes::tail(&log));
-    }
-    outcome?;
-    counted("end-to-end")
+    Ok(Outcome::Passed(format!("{} passed", end_to_end::run()?)))
 }
 
 /// How many tests the log of a `cargo test` counts; an error if there are none, which `cargo test` calls ok.
-fn counted(log: &str) -> Result<Outcome> {
+pub(crate) fn passed_tests(log: &str) -> Result<u32> {
     let path = log_path(log);
     let passed: u32 = fs::read_to_string(&path)?.lines().filter_map(passed_in).sum();
     ensure!(passed > 0, "no test was run: see {}", path.display());
-    Ok(Outcome::Passed(format!("{passed} passed")))
+    Ok(passed)
 }
 
 /// Reads `test result: ok. 12 passed; 0 failed; …`.

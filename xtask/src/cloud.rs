@@ -30,9 +30,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The SDK that comes with the tools signs its calls, which a cloud that enforces access asks for.
-const PRINT_OUTPUTS: &str = "import boto3, json, sys
-stack = boto3.client('cloudformation').describe_stacks(StackName=sys.argv[1])['Stacks'][0]
-print(json.dumps({output['OutputKey']: output['OutputValue'] for output in stack['Outputs']}))";
+const STACK: &str = "local-cloud/stack.py";
 
 /// The outputs of a stack by name.
 pub(crate) type Outputs = BTreeMap<String, String>;
@@ -96,8 +94,20 @@ impl Cloud {
     /// What the deployed stack gives to others.
     pub(crate) fn outputs(self) -> Result<Outputs> {
         let mut print = self.client(tools::PYTHON);
-        print.args(["-c", PRINT_OUTPUTS, ENVIRONMENT]);
+        print.args([STACK, "outputs", ENVIRONMENT]);
         Ok(serde_json::from_str(&output(&mut print, "outputs")?)?)
+    }
+
+    /// Deploys what was deployed before with other parameters, also after it was deleted.
+    pub(crate) fn redeploy(self, variant: &str, log: &str) -> Result<()> {
+        execute(self.client("sh").args(["-c", &redeployment(variant)]), log)
+            .with_context(|| format!("{variant} can't be deployed"))
+    }
+
+    /// Deletes what is deployed; an error if anything of it stays.
+    pub(crate) fn delete(self, log: &str) -> Result<()> {
+        execute(self.client(tools::PYTHON).args([STACK, "delete", ENVIRONMENT]), log)
+            .context("the stack can't be deleted")
     }
 
     /// The shop's API, once all services can serve.
@@ -122,13 +132,18 @@ impl Cloud {
         Aws::new(self.url())
     }
 
+    /// Where the load balancer answers, if it is deployed.
+    pub(crate) fn load_balancer_url(self) -> String {
+        format!("{}/_alb/{ENVIRONMENT}-microservices-alb", self.url())
+    }
+
     /// Where it listens.
     pub(crate) fn url(self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// A command that uses this cloud as AWS. Whatever the developer's own AWS settings are, it sees none of them.
-    fn client(self, program: &str) -> Command {
+    pub(crate) fn client(self, program: &str) -> Command {
         let mut command = command(program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
             command.env_remove(name);
@@ -149,6 +164,11 @@ impl Cloud {
         let health = Shop::new(self.url()).send("GET", "/_ministack/health", &[], None);
         health.is_ok_and(|answer| answer.status == 200)
     }
+}
+
+/// A command that deploys a set of parameters, for a client of the cloud to run.
+pub(crate) fn redeployment(variant: &str) -> String {
+    format!("{} {STACK} deploy {ENVIRONMENT} {variant} Architecture={}", tools::PYTHON, tools::ARCHITECTURE)
 }
 
 /// Makes sure that a cloud can be started on this port.

@@ -30,6 +30,8 @@ mod up;
 mod aws;
 /// The local AWS cloud: start it, find it, deploy to it.
 mod cloud;
+/// The check `end-to-end`: the deployed shop, through everything that its stack can become.
+mod end_to_end;
 /// What the listener of `demo` hears: the events behind each request.
 mod listener;
 /// What a new shop starts with: an admin and some products.

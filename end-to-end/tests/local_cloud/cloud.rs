@@ -1,13 +1,19 @@
 //! The cloud behind the API: what only an operator sees.
 
-use std::{collections::HashMap, future::Future, sync::OnceLock};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::OnceLock,
+};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-fn variable(name: &str) -> String {
+/// What `cargo xtask test` tells these tests.
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `cargo xtask test`"))
 }
 
@@ -73,6 +79,20 @@ pub(crate) fn receive_messages(queue: &str) -> Vec<String> {
     received.messages().iter().map(|message| message.body().unwrap().to_owned()).collect()
 }
 
+/// How many messages a queue holds: waiting, delayed, and with somebody.
+pub(crate) fn messages_in(queue: &str) -> usize {
+    let sqs = aws_sdk_sqs::Client::new(&config());
+    let counts = [
+        QueueAttributeName::ApproximateNumberOfMessages,
+        QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let url = queue_url(&sqs, queue);
+    let request = sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(counts.to_vec()));
+    let attributes = block_on(request.send()).unwrap().attributes.unwrap();
+    counts.iter().map(|count| attributes[count].parse::<usize>().unwrap()).sum()
+}
+
 pub(crate) fn put_row(table: &str, row: HashMap<String, AttributeValue>) {
     let dynamodb = aws_sdk_dynamodb::Client::new(&config());
     block_on(dynamodb.put_item().table_name(name(table)).set_item(Some(row)).send()).unwrap();
@@ -80,15 +100,17 @@ pub(crate) fn put_row(table: &str, row: HashMap<String, AttributeValue>) {
 
 /// Every attribute of every row of a table, as one text.
 pub(crate) fn everything_in(table: &str) -> String {
+    format!("{:?}", rows_of(table))
+}
+
+/// The keys of all rows of a table.
+pub(crate) fn keys_in(table: &str) -> HashSet<String> {
+    let key = format!("{}_id", table.trim_end_matches('s'));
+    rows_of(table).into_iter().map(|mut row| format!("{:?}", row.remove(&key))).collect()
+}
+
+fn rows_of(table: &str) -> Vec<HashMap<String, AttributeValue>> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&config());
-    let pages = block_on(
-        dynamodb
-            .scan()
-            .table_name(name(table))
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>(),
-    );
-    format!("{:?}", pages.unwrap())
+    let scan = dynamodb.scan().table_name(name(table)).into_paginator().items().send();
+    block_on(scan.collect::<Result<Vec<_>, _>>()).unwrap()
 }

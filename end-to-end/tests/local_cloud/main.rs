@@ -1,7 +1,8 @@
 //! The deployed stack on the local cloud: the real template, the real binaries, every hop between them.
 //!
 //! `cargo xtask test` starts the cloud, deploys, and runs these with `SHOP_API_URL` (the API's address), `SHOP_CLOUD_URL`
-//! (the cloud's) and `SHOP_ENVIRONMENT` (the stack's environment) set.
+//! (the cloud's) and `SHOP_ENVIRONMENT` (the stack's environment) set; where they are needed, also with
+//! `SHOP_LOAD_BALANCER_URL` (the second front door's address) and `SHOP_DEPLOYMENT` (a command that deploys).
 
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown beside the result")]
@@ -14,3 +15,4 @@ mod load;
 mod load_balancer;
 mod security;
 mod story;
+mod updates;
