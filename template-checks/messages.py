@@ -175,3 +175,19 @@ def every_queue_is_consumed(stack: Stack) -> Iterator[str]:
     for queue in stack.all("AWS::SQS::Queue"):
         if queue not in consumed | dead_letter_queues(stack):
             yield f"{queue}: nobody reads it: add an AWS::Lambda::EventSourceMapping"
+
+
+def changes_without_a_version(before: Stack, after: Stack) -> Iterator[str]:
+    """Functions that other parameters change without publishing a version: who calls the alias would still get the
+    settings of before. A function under another name is another function.
+    """
+    then, now = ({alias.name: [alias.target(alias.properties[key]) for key in ["FunctionName", "FunctionVersion"]]
+                  for alias in stack.all("AWS::Lambda::Alias")} for stack in [before, after])
+    for name in now.keys() & then.keys():
+        (old, old_version), (function, version) = then[name], now[name]
+        changed = [key for key in old.properties.keys() | function.properties.keys()
+                   if old.properties.get(key) != function.properties.get(key)]
+        published = version != old_version or version.properties != old_version.properties
+        if changed and not published and "FunctionName" not in changed:
+            yield f"{function}: its {', '.join(changed)} changes without a new version: name the parameter in its " \
+                  "VersionDescription"

@@ -2,12 +2,14 @@
 
 import copy
 import dataclasses
+import json
 import unittest
 from typing import Any
 
 import access  # noqa: F401 – its promises
 import data  # noqa: F401
-import messages  # noqa: F401
+import messages
+import monitoring  # noqa: F401
 import network  # noqa: F401
 import options
 from expansion import Stack, expand
@@ -198,6 +200,16 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
         (Change("UserTable", ("DeletionPolicy",), "Retain"), "UserTable: would stay behind"),
         (properties("UserTable", "DeletionProtectionEnabled", value=True), "UserTable: can't be deleted"),
     ],
+    "every_dashboard_is_complete": [
+        (properties("MonitoringStack/Dashboard", "DashboardBody", value='{"widgets": [}'), "Dashboard: its body is no JSON"),
+        (properties("MonitoringStack/Dashboard", "DashboardBody", value=json.dumps(
+            {"widgets": [{"type": "metric", "width": 25, "properties": {"title": "Errors", "metrics": []}}]})),
+         "Errors needs a title, a region and metrics\n.*Errors does not fit into its row.*\n.*last row is not full"),
+    ],
+    "the_dashboard_shows_the_alarms_that_there_are": [
+        (properties("MonitoringStack/HighErrorRateAlarm", "AlarmName", value="dev-other"),
+         "HighErrorRateAlarm: is not on the dashboard(.|\n)*shows the alarm dev-high-error-rate, which there is not"),
+    ],
     "only_the_load_balancer_is_open_to_everybody": [
         (properties("NetworkStack/EndpointSecurityGroup", "SecurityGroupIngress", 0, "CidrIp", value="0.0.0.0/0"),
          "EndpointSecurityGroup: lets everybody in at 443"),
@@ -224,6 +236,7 @@ OUTSIDE_OF_THE_TABLE = {
     "a_function_is_in_the_vpc_only_for_something_in_it",
     "data_outlives_the_stack_in_prod",
     "no_output_tells_a_secret",
+    "the_essential_dashboard_is_free",
 }
 
 
@@ -265,6 +278,18 @@ class BrokenPromises(unittest.TestCase):
         stack = copy.deepcopy(self.everything)
         stack.template["Outputs"]["Key"] = {"Value": {"Fn::Sub": "{{resolve:secretsmanager:${APIKeySecret}}}"}}
         self.refuse("no_output_tells_a_secret", stack, "the output Key tells a secret")
+
+    def test_a_changed_function_without_a_version(self):
+        stack = copy.deepcopy(self.everything)
+        properties("UserServiceLambda", "TracingConfig", "Mode", value="PassThrough").apply(stack)
+        self.assertRegex("\n".join(messages.changes_without_a_version(self.everything, stack)),
+                         "UserServiceLambda: its TracingConfig changes without a new version")
+
+    def test_an_essential_dashboard_that_is_not_free(self):
+        stack = expand({})
+        body = {"widgets": [{"type": "metric", "width": 24, "properties": {"metrics": [["Shop"]] * 51}}]}
+        properties("MonitoringStack/Dashboard", "DashboardBody", value=json.dumps(body)).apply(stack)
+        self.refuse("the_essential_dashboard_is_free", stack, "Dashboard: 51 metrics, and 50 are free")
 
     def test_something_optional_remains(self):
         stack = expand({})

@@ -4,13 +4,15 @@
 """
 
 import unittest
+from collections.abc import Iterable
 
 import access
 import data  # noqa: F401 – its promises
-import messages  # noqa: F401
+import messages
+import monitoring  # noqa: F401
 import network  # noqa: F401
 import options
-from expansion import Stack, expand
+from expansion import TEMPLATE, Stack, expand, load
 from promises import PROMISES, statements
 from variants import EVERYTHING_ON, variants
 
@@ -25,7 +27,7 @@ class Promises(unittest.TestCase):
         cls.stacks["everything-on in prod"] = expand(everything | {"Environment": "prod",
                                                                    "CorsOrigins": "https://shop.example"})
 
-    def verify(self, findings: dict[str, list[str]]) -> None:
+    def verify(self, findings: dict[str, Iterable[str]]) -> None:
         """No findings; those of several variants are said once."""
         where: dict[str, list[str]] = {}
         for variant, found in findings.items():
@@ -38,13 +40,25 @@ class Promises(unittest.TestCase):
     def test_promises(self):
         for name, check in PROMISES.items():
             with self.subTest(name):
-                self.verify({variant: list(check(stack)) for variant, stack in self.stacks.items()})
+                self.verify({variant: check(stack) for variant, stack in self.stacks.items()})
 
     def test_nothing_optional_remains_when_all_is_off(self):
         self.verify({"default": options.remains_when_all_is_off(self.stacks["default"])})
 
     def test_everything_is_there_when_all_is_on(self):
         self.verify({name: options.is_missing_when_all_is_on(self.stacks[name]) for name in EVERYTHING_ON})
+
+    def test_parameters_that_change_a_function_publish_a_version(self):
+        given = variants()[EVERYTHING_ON[0]]
+        findings = {}
+        for name, definition in load(TEMPLATE)["Parameters"].items():
+            for value in map(str, definition.get("AllowedValues", [])):
+                try:
+                    changed = expand(given | {name: value})
+                except ValueError:
+                    continue  # A rule of the template refuses it.
+                findings[f"{name}={value}"] = messages.changes_without_a_version(self.stacks[EVERYTHING_ON[0]], changed)
+        self.verify(findings)
 
     def test_every_exception_is_needed(self):
         resources = [resource for stack in self.stacks.values() for resource in stack.all()]
