@@ -30,8 +30,9 @@ pub fn subscriptions() -> Vec<Subscription> {
     };
     resources
         .filter(|resource| resource["Type"] == "AWS::SNS::Subscription")
-        .map(|resource| {
-            let properties = &resource["Properties"];
+        .map(|resource| &resource["Properties"])
+        .filter(|properties| properties["Protocol"] == "sqs")
+        .map(|properties| {
             let event_types = properties["FilterPolicy"]["event_type"].as_sequence().expect("a filter");
             Subscription {
                 topic: text(&properties["TopicArn"]),
