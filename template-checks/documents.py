@@ -9,6 +9,7 @@ from variants import overrides
 OWN = {"stack_name", "s3_prefix", "tags", "confirm_changeset", "parameter_overrides"}
 
 QUOTED = re.compile(r"`([^`]+)`")
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 ROWS_OF_THE_REFERENCE = 50
 
 
@@ -20,9 +21,18 @@ def undescribed(source: str, template: dict) -> Iterator[str]:
 
 
 def undocumented(template: dict, operations: str) -> Iterator[str]:
-    """Parameters that the document on operation says nothing about."""
-    for name in template["Parameters"].keys() - set(QUOTED.findall(operations)):
+    """Parameters that the document on operation says nothing about, neither as `Name` nor as `Name=value`."""
+    named = {word.split("=")[0] for word in QUOTED.findall(operations)}
+    for name in template["Parameters"].keys() - named:
         yield f"docs/OPERATIONS.md: says nothing about `{name}`, a parameter of template.yaml"
+
+
+def unknown_switches(document: str, content: str, template: dict) -> Iterator[str]:
+    """What a document calls `Name=value`, and the template does not have."""
+    for name, value in re.findall(r"`([A-Z][a-z]\w+)=([\w-]+)`", content):
+        definition = template["Parameters"].get(name)
+        if definition is None or value not in map(str, definition.get("AllowedValues", [value])):
+            yield f"{document}: `{name}={value}` is no parameter of template.yaml, or none of its values"
 
 
 def settings_that_differ(environments: dict[str, dict]) -> Iterator[str]:

@@ -35,6 +35,15 @@ class Documents(unittest.TestCase):
     def test_every_parameter_is_documented(self):
         self.verify(documents.undocumented(load(TEMPLATE), OPERATIONS.read_text()))
         self.refuse(documents.undocumented(load(TEMPLATE), "`Zones`"), "says nothing about `Environment`")
+        self.verify(documents.undocumented({"Parameters": {"Zones": {}}}, "```sh\nexport A=1\n```\n`Zones`"))
+
+    def test_documents_name_parameters_and_values_that_exist(self):
+        template = load(TEMPLATE)
+        for path in sorted((REPOSITORY / "docs").rglob("*.md")):
+            with self.subTest(path.name):
+                self.verify(documents.unknown_switches(path.name, path.read_text(), template))
+        self.refuse(documents.unknown_switches("a.md", "`Zones=4`", template), "a.md: `Zones=4` is no parameter")
+        self.refuse(documents.unknown_switches("a.md", "`Zone=3`", template), "a.md: `Zone=3` is no parameter")
 
     def test_environments_differ_by_parameters_only(self):
         self.verify(documents.settings_that_differ(environments()))

@@ -202,13 +202,13 @@ fn template() -> Result<Outcome> {
     let mut checks = command(tools::PYTHON);
     checks.args(["-m", "unittest", "discover", "--start-directory", "template-checks", "--verbose"]);
     execute(&mut checks, "template-checks")?;
-    Ok(passed())
+    Ok(Outcome::Passed(format!("{} passed", passed_tests("template-checks")?)))
 }
 
 /// The corrections of the local cloud, each with it and without it.
 fn local_cloud() -> Result<Outcome> {
     execute(command(tools::PYTHON).args(["-m", "unittest", "discover", "-s", "local-cloud"]), "local-cloud")?;
-    Ok(passed())
+    Ok(Outcome::Passed(format!("{} passed", passed_tests("local-cloud")?)))
 }
 
 fn build() -> Result<Outcome> {
@@ -222,7 +222,8 @@ fn end_to_end() -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{} passed", end_to_end::run()?)))
 }
 
-/// How many tests the log of a `cargo test` counts; an error if there are none, which `cargo test` calls ok.
+/// How many tests the log of a `cargo test` or of Python's unittest counts; an error if there are none, which both call
+/// ok.
 pub(crate) fn passed_tests(log: &str) -> Result<u32> {
     let path = log_path(log);
     let passed: u32 = fs::read_to_string(&path)?.lines().filter_map(passed_in).sum();
@@ -230,9 +231,11 @@ pub(crate) fn passed_tests(log: &str) -> Result<u32> {
     Ok(passed)
 }
 
-/// Reads `test result: ok. 12 passed; 0 failed; …`.
+/// Reads `test result: ok. 12 passed; 0 failed; …`, and `Ran 12 tests in …` of a run that succeeded.
 fn passed_in(line: &str) -> Option<u32> {
-    line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse().ok()
+    let counts = [("test result: ok. ", " passed"), ("Ran ", " test")];
+    let count = |(before, after)| line.strip_prefix(before)?.split_once(after)?.0.parse().ok();
+    counts.into_iter().find_map(count)
 }
 
 #[cfg(test)]
@@ -259,5 +262,7 @@ mod unit_tests {
         assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured"), Some(12));
         assert_eq!(passed_in("test result: FAILED. 1 passed; 1 failed"), None);
         assert_eq!(passed_in("running 3 tests"), None);
+        assert_eq!(passed_in("Ran 19 tests in 14.012s"), Some(19));
+        assert_eq!(passed_in("Ran 1 test in 0.001s"), Some(1));
     }
 }
