@@ -36,7 +36,7 @@ impl Work {
         match (self.trigger, self.case) {
             // How long the order waited for its stock.
             ("order-processing: stock_reserved" | "order-processing: stock_rejected", "")
-            | ("order-deadlines: order_placed", "still pending") => 252,
+            | ("order-deadlines: order_placed", "still pending") => 306,
             _ => 0,
         }
     }

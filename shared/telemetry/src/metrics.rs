@@ -6,9 +6,22 @@ use serde_json::{Value, json};
 /// The namespace of all the shop's own metrics.
 const NAMESPACE: &str = "Shop";
 
-/// A dimension of every metric, so that the environments of one account are told apart. No function starts without
-/// it; where it is absent, as in tests, nothing is written.
-static ENVIRONMENT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("ENVIRONMENT").ok());
+/// Absent where there is no `ENVIRONMENT`, without which no function starts, as in tests: then nothing is written.
+static FUNCTION: LazyLock<Option<Function>> = LazyLock::new(|| {
+    Some(Function {
+        environment: std::env::var("ENVIRONMENT").ok()?,
+        level: std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "INFO".to_owned()),
+    })
+});
+
+/// What every line says of the function.
+struct Function {
+    /// A dimension of every metric, so that the environments of one account are told apart.
+    environment: String,
+    /// The lowest level that Lambda passes on: of a line without one it assumes INFO, and a metric is no line to leave
+    /// out.
+    level: String,
+}
 
 /// Counts one occurrence of `name` in CloudWatch, by the dimensions `environment` and the given one:
 /// `("event_type", "order_placed")`.
@@ -46,12 +59,12 @@ struct Metric<'a> {
 
 impl Metric<'_> {
     fn write(&self) {
-        if let Some(environment) = &*ENVIRONMENT {
-            crate::write_line(self.document(environment, Timestamp::now()).to_string());
+        if let Some(function) = &*FUNCTION {
+            crate::write_line(self.document(function, Timestamp::now()).to_string());
         }
     }
 
-    fn document(&self, environment: &str, at: Timestamp) -> Value {
+    fn document(&self, function: &Function, at: Timestamp) -> Value {
         let Self { name, unit, value, dimension: (key, of), sets } = self;
         json!({
             "_aws": {
@@ -62,7 +75,9 @@ impl Metric<'_> {
                     "Metrics": [{ "Name": name, "Unit": unit }],
                 }],
             },
-            "environment": environment,
+            "timestamp": format!("{at:.3}"),
+            "level": function.level,
+            "environment": function.environment,
             *key: of,
             *name: value,
         })
@@ -72,6 +87,10 @@ impl Metric<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn function() -> Function {
+        Function { environment: "dev".to_owned(), level: "WARN".to_owned() }
+    }
 
     #[test]
     fn a_metric_is_an_embedded_metric_document() {
@@ -84,7 +103,7 @@ mod tests {
             sets: json!([["environment"], ["environment", "outcome"]]),
         };
         assert_eq!(
-            metric.document("dev", at),
+            metric.document(&function(), at),
             json!({
                 "_aws": {
                     "Timestamp": 1_795_000_000_123_i64,
@@ -94,6 +113,8 @@ mod tests {
                         "Metrics": [{ "Name": "saga_seconds", "Unit": "Seconds" }],
                     }],
                 },
+                "timestamp": "2026-11-18T11:06:40.123Z",
+                "level": "WARN",
                 "environment": "dev",
                 "outcome": "confirmed",
                 "saga_seconds": 0.85,
@@ -110,7 +131,7 @@ mod tests {
             dimension: ("reason", "two\nlines"),
             sets: json!([["environment", "reason"]]),
         };
-        let text = metric.document("dev", Timestamp::UNIX_EPOCH).to_string();
+        let text = metric.document(&function(), Timestamp::UNIX_EPOCH).to_string();
         assert_eq!(text.lines().count(), 1);
     }
 }
