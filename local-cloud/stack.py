@@ -17,6 +17,10 @@ import boto3
 import botocore.exceptions
 
 VARIANTS = Path(__file__).parent.parent / "template-checks" / "variants.json"
+# What callers call, whichever version of a function it stands for.
+ALIAS = "live"
+# How the settings begin in which a version differs from the function that it was published of.
+OF_A_VERSION = ("Description", "FunctionArn", "Last", "ResponseMetadata", "RevisionId", "State", "Version")
 # The bucket that `sam deploy` makes for what it uploads, with a stack around it.
 SAM_STACK = "aws-sam-cli-managed-default"
 POLL_S = 0.1
@@ -61,6 +65,21 @@ def deploy(name: str, variant: str, own: dict[str, str]) -> None:
         StackName=name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()])["StackId"]
     _require(stack_id, {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+    _require_served()
+
+
+def _require_served() -> None:
+    """Require that callers get the functions that were deployed: a version is only published when CloudFormation sees
+    a change in it, and a changed parameter alone is none."""
+    functions = boto3.client("lambda")
+    for function in functions.list_functions()["Functions"]:
+        name = function["FunctionName"]
+        deployed = functions.get_function_configuration(FunctionName=name)
+        served = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
+        if stale := [key for key in deployed | served
+                     if deployed.get(key) != served.get(key) and not key.startswith(OF_A_VERSION)]:
+            raise RuntimeError(f"{name}:{ALIAS} is of a version with another {', '.join(stale)} than was deployed: name "
+                               "what decides that in the function's VersionDescription (template.yaml)")
 
 
 def _packaged_template(name: str) -> tuple[bool, str]:

@@ -25,6 +25,9 @@ import botocore.exceptions
 
 from cloud_for_tests import ACCOUNT, DEADLINE_S, LAUNCHER, Cloud, eventually, free_port
 from corrections import CORRECTIONS
+from corrections.stubs import STUBS
+
+MADE_BY_SAM = {"AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"}
 from load_balancer_checks import LoadBalancerChecks
 
 
@@ -227,6 +230,17 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("log-permissions", "writes no log for a role that may not", check)
 
+    def test_network_permissions(self):
+        def check(cloud: Cloud):
+            update = cloud.client("lambda").update_function_configuration
+            change = {"FunctionName": "function", "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}
+            self.assertAllowed(update, **change)
+            with cloud.role_without("ec2:CreateNetworkInterface"):
+                with self.assertRaisesRegex(botocore.exceptions.ClientError, "not allow ec2:CreateNetworkInterface"):
+                    update(**change)
+
+        self.verify("network-permissions", "checks the role of a function in a VPC", check)
+
     def test_key_permissions(self):
         def check(cloud: Cloud):
             send, read = cloud.role_client("sqs").send_message, cloud.role_client("secretsmanager").get_secret_value
@@ -255,6 +269,17 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
             self.assertEqual(environment.get("AWS_LAMBDA_LOG_FORMAT"), "JSON")
 
         self.verify("log-settings", "tells functions their log settings", check)
+
+    def test_function_properties(self):
+        def check(cloud: Cloud):
+            network = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+            function = {"FunctionName": "in-vpc", "Role": cloud.outputs["RoleArn"], "VpcConfig": network,
+                        "Code": {"ZipFile": "pass"}, "Handler": "index.handler", "Runtime": "python3.12"}
+            self.outputs_of(cloud, "vpc", {"Function": {"Type": "AWS::Lambda::Function", "Properties": function}}, {})
+            shown = cloud.client("lambda").get_function_configuration(FunctionName="in-vpc")
+            self.assertEqual(shown.get("VpcConfig", {}).get("SubnetIds"), ["subnet-1"])
+
+        self.verify("function-properties", "remembers all of a function", check)
 
     def test_stubs(self):
         def check(cloud: Cloud):
@@ -373,6 +398,12 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
             raise AssertionError(f"refused: {error}") from error
         self.completed(stack)
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def test_every_stub_is_needed(self):
+        root = LAUNCHER.parent.parent
+        templates = "".join(path.read_text() for path in [root / "template.yaml", *root.glob("stacks/*.yaml")])
+        for resource_type in STUBS.keys() - MADE_BY_SAM:
+            self.assertIn(f"Type: {resource_type}\n", templates, f"nothing needs a stub of {resource_type}")
 
     def test_every_correction_is_verified(self):
         for name in CORRECTIONS:

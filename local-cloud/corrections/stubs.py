@@ -59,7 +59,6 @@ STUBS = {
     "AWS::Budgets::Budget": Stub(
         lambda names, properties: properties["Budget"].get("BudgetName") or names.generated),
     "AWS::CodeDeploy::Application": _named("ApplicationName"),
-    "AWS::CodeDeploy::DeploymentConfig": _named("DeploymentConfigName"),
     "AWS::CodeDeploy::DeploymentGroup": _named("DeploymentGroupName"),
     "AWS::EC2::EIP": Stub(
         lambda names, _: names.address(),
@@ -67,13 +66,9 @@ STUBS = {
     "AWS::EC2::FlowLog": _of_ec2("fl"),
     "AWS::EC2::NatGateway": _of_ec2("nat", "NatGatewayId"),
     "AWS::EC2::SecurityGroupEgress": _of_ec2("sgr"),
-    "AWS::EC2::SecurityGroupIngress": _of_ec2("sgr"),
     "AWS::Lambda::CapacityProvider": Stub(
         lambda names, properties: properties.get("CapacityProviderName") or names.generated,
         lambda ref, _names, _properties: {"Arn": _arn("lambda", f"capacity-provider:{ref}"), "State": "Active"}),
-    "AWS::Route53::RecordSetGroup": Stub(lambda names, _: names.generated),
-    "AWS::SecretsManager::ResourcePolicy": Stub(lambda _, properties: properties["SecretId"]),
-    "AWS::SecretsManager::RotationSchedule": Stub(lambda _, properties: properties["SecretId"]),
     "AWS::WAFv2::LoggingConfiguration": Stub(
         lambda _, properties: properties["ResourceArn"],
         lambda _ref, _names, _properties: {"ManagedByFirewallManager": "false"}),
