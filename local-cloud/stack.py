@@ -78,8 +78,8 @@ def _require_served() -> None:
         served = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
         if stale := [key for key in deployed | served
                      if deployed.get(key) != served.get(key) and not key.startswith(OF_A_VERSION)]:
-            raise RuntimeError(f"{name}:{ALIAS} is of a version with another {', '.join(stale)}: name what decides that "
-                               "in the function's VersionDescription (template.yaml)")
+            raise RuntimeError(f"{name}:{ALIAS} is of a version with another {', '.join(stale)}: name what decides "
+                               "that in the function's VersionDescription (template.yaml)")
 
 
 def _packaged_template(name: str) -> tuple[bool, str]:

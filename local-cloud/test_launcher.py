@@ -232,12 +232,16 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
     def test_network_permissions(self):
         def check(cloud: Cloud):
+            network = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
             update = cloud.client("lambda").update_function_configuration
-            change = {"FunctionName": "function", "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}
-            self.assertAllowed(update, **change)
+            self.assertAllowed(update, FunctionName="function", VpcConfig=network)
+            function = {"Role": cloud.outputs["RoleArn"], "VpcConfig": network, "Code": {"ZipFile": "pass"}}
+            template = {"Resources": {"Function": {"Type": "AWS::Lambda::Function", "Properties": function}}}
             with cloud.role_without("ec2:CreateNetworkInterface"):
                 with self.assertRaisesRegex(botocore.exceptions.ClientError, "not allow ec2:CreateNetworkInterface"):
-                    update(**change)
+                    update(FunctionName="function", VpcConfig=network)
+                stack = cloud.create_stack("networked", json.dumps(template))
+                self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
 
         self.verify("network-permissions", "checks the role of a function in a VPC", check)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.arn import parse_arn
-from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.core.responses import error_response_json, get_account_id, get_region, request_scope
 from ministack.services import kms, lambda_svc, secretsmanager, sqs
 from ministack.services.cloudformation import provisioners
 
@@ -28,6 +28,11 @@ POLLING_ACTIONS = {
 
 # What a function's role has to allow on its log group.
 LOGGING_ACTIONS = ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+# What a function's role has to allow for the function to join a VPC.
+NETWORK_ACTIONS = [
+    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"]
 
 # What a caller has to be allowed on the key that a resource is encrypted under.
 KEY_ACTIONS = {
@@ -112,6 +117,40 @@ def log_permissions() -> None:
             write_log(function, *arguments, **options)
 
     lambda_svc._emit_lambda_logs = write_allowed_log
+
+
+def network_permissions() -> None:
+    """Upstream lets a function join a VPC whatever its role allows; AWS refuses to make or change a function whose role
+    may not do what it takes."""
+    update_configuration = lambda_svc._update_config
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    create_function, update_function = handlers["create"], handlers["update"]
+
+    def update_allowed(name, settings):
+        function = lambda_svc._functions.get(name)
+        if function and (refusal := _network_refusal(function["config"]["Role"], settings)):
+            return error_response_json("InvalidParameterValueException", refusal, 400)
+        return update_configuration(name, settings)
+
+    def create(logical_id, properties, stack_name):
+        require_permissions(properties)
+        return create_function(logical_id, properties, stack_name)
+
+    def update(name, before, properties, *stack):
+        require_permissions(properties)
+        return update_function(name, before, properties, *stack)
+
+    def require_permissions(properties):
+        if refusal := _network_refusal(properties.get("Role", ""), properties):
+            raise ValueError(refusal)
+
+    lambda_svc._update_config = update_allowed
+    handlers.update(create=create, update=update)
+
+
+def _network_refusal(role: str, settings: dict[str, Any]) -> str | None:
+    joins = app.AUTH and (settings.get("VpcConfig") or {}).get("SubnetIds")
+    return _refusal(role, [(action, "*") for action in NETWORK_ACTIONS]) if joins else None
 
 
 def key_permissions() -> None:
