@@ -8,7 +8,7 @@ from variants import overrides
 # In what environments differ besides their parameters: what they are called, and whether somebody is asked.
 OWN = {"stack_name", "s3_prefix", "tags", "confirm_changeset", "parameter_overrides"}
 
-QUOTED = re.compile(r"`([^`]+)`")
+QUOTED = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 ROWS_OF_THE_REFERENCE = 50
 

@@ -344,14 +344,3 @@ def _as_text(value: Any) -> Any:
 def file_name(stack: Stack) -> str:
     """What the file of an expanded stack is called."""
     return f"{Path(stack.source).stem}.json"
-
-
-def write(stack: Stack, folder: Path) -> list[Path]:
-    """Writes the expanded templates of a stack and those nested in it into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for part in stack.stacks():
-        path = folder / file_name(part)
-        path.write_text(json.dumps(part.template, indent=2))
-        written.append(path)
-    return written

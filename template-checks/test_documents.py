@@ -31,7 +31,6 @@ class Documents(unittest.TestCase):
                 self.verify(documents.undescribed(source, template))
         self.refuse(documents.undescribed("a", {"Parameters": {"B": {}}}), "a: B has no Description")
 
-    @unittest.skipUnless(OPERATIONS.exists(), "docs/OPERATIONS.md is not written yet")
     def test_every_parameter_is_documented(self):
         self.verify(documents.undocumented(load(TEMPLATE), OPERATIONS.read_text()))
         self.refuse(documents.undocumented(load(TEMPLATE), "`Zones`"), "says nothing about `Environment`")
@@ -55,7 +54,6 @@ class Documents(unittest.TestCase):
         self.verify(documents.unknown_parameters(environments(), load(TEMPLATE)))
         self.refuse(documents.unknown_parameters(environments(), {"Parameters": {}}), "dev sets Environment, which")
 
-    @unittest.skipUnless(INFRASTRUCTURE.exists(), "docs/INFRASTRUCTURE.md is not written yet")
     def test_what_became_of_the_reference_is_there(self):
         self.verify(documents.wrong_rows(INFRASTRUCTURE.read_text(), templates()))
 
