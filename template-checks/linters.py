@@ -47,7 +47,7 @@ class Suppression:
         return (Path(finding.file).stem, finding.resource, finding.rule) == (self.template, self.resource, self.rule)
 
     def __str__(self) -> str:
-        return f"{self.template}.yaml: {self.resource}: nothing is found that needs the suppression of {self.rule}: remove it"
+        return f"{self.template}.yaml: {self.resource}: nothing needs the suppression of {self.rule}: remove it"
 
 
 def written_out(template: dict) -> list[tuple[str, dict]]:

@@ -6,7 +6,7 @@ from expansion import Resource, Stack, as_list
 from promises import at, promise
 
 EVERYWHERE = {"0.0.0.0/0", "::/0"}
-OPEN_PORTS = {80, 443}
+OPEN_PORTS = {(80, 80), (443, 443)}
 
 
 def rules(stack: Stack, direction: str) -> Iterator[tuple[Resource, dict, Resource]]:
@@ -25,8 +25,9 @@ def only_the_load_balancer_is_open_to_everybody(stack: Stack) -> Iterator[str]:
     for group, rule, stated in rules(stack, "Ingress"):
         if not EVERYWHERE & {rule.get("CidrIp"), rule.get("CidrIpv6")}:
             continue
-        if group not in public or rule.get("FromPort") != rule.get("ToPort") or rule.get("FromPort") not in OPEN_PORTS:
-            yield f"{stated}: lets everybody in at {rule.get('FromPort')} to {rule.get('ToPort')}: name a security group"
+        ports = rule.get("FromPort"), rule.get("ToPort")
+        if group not in public or ports not in OPEN_PORTS:
+            yield f"{stated}: lets everybody in at {ports[0]} to {ports[1]}: name a security group"
 
 
 @promise

@@ -81,7 +81,8 @@ class Expansion(unittest.TestCase):
 
     def test_nested_stacks_get_what_their_parent_gives(self):
         inner = {
-            "Parameters": {"Name": {"Type": "String"}, "Key": {"Type": "String"}, "Log": {"Type": "String", "Default": ""}},
+            "Parameters": {"Name": {"Type": "String"}, "Key": {"Type": "String"},
+                           "Log": {"Type": "String", "Default": ""}},
             "Conditions": {"HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Key"}, ""]}]},
                            "HasLog": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Log"}, ""]}]}},
             "Resources": {"Table": {"Type": "AWS::DynamoDB::Table", "Condition": "HasKey",
