@@ -207,7 +207,8 @@ impl Drop for Withdrawn<'_> {
     }
 }
 
-/// As the rows of the table are written: the resource without account, environment, and what is new in each deployment.
+/// As the rows of the table are written: the resource without account, environment, what is new in each deployment, and
+/// what runs a function.
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let resource = self.resource.splitn(6, ':').last().unwrap_or_default();
@@ -217,6 +218,7 @@ impl fmt::Display for Permission {
         });
         let resource = match resource.split_once("/stream/") {
             Some((table, _)) => format!("{table}/stream"),
+            None if resource.starts_with("function:") => resource.replace("-lambda-managed", "-lambda"),
             None if resource.starts_with("key/") => "key".to_owned(),
             None if resource.starts_with("secret:") => resource.rsplit_once('-').unwrap().0.to_owned(),
             None => resource,
@@ -244,6 +246,21 @@ pub(crate) fn last_result_of_mapping(source: &str) -> String {
         .find(|known| known["EventSourceArn"] == source);
     let mapping = mapping.unwrap_or_else(|| panic!("nothing reads {source}"));
     mapping["LastProcessingResult"].as_str().unwrap().to_owned()
+}
+
+/// Tells a service's function to join the VPC that it is in, or why it can't.
+pub(crate) fn rejoin_vpc(service: &str) -> Result<(), String> {
+    let path = format!("functions/{}/configuration", cloud::name(&format!("{service}-lambda")));
+    let network = &lambda(&path)["VpcConfig"];
+    let network =
+        json!({ "SubnetIds": network["SubnetIds"], "SecurityGroupIds": network["SecurityGroupIds"] });
+    let settings = json!({ "VpcConfig": network });
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+    let request = ureq::Agent::new_with_config(config.build()).put(format!("{}/2015-03-31/{path}", url()));
+    let mut answer =
+        request.header("authorization", authorization("lambda")).send(settings.to_string()).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    if answer.status().is_success() { Ok(()) } else { Err(text) }
 }
 
 /// Whether the table of orders has a row under this id.

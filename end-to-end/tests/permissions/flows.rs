@@ -43,6 +43,8 @@ pub(crate) enum Flow {
     Log(&'static str),
     /// The service finds out whether its secret was rotated.
     Secret(&'static str, &'static str),
+    /// The function is changed while it is in a VPC.
+    Network,
 }
 
 /// What is to come about.
@@ -137,6 +139,14 @@ impl Flow {
                 await_refusal();
                 drop(withdrawn);
                 Some(Effect::new("the token can be checked", move || unchecked(401)))
+            }
+            Self::Network => {
+                let refusal = account::rejoin_vpc(service).unwrap_err();
+                let problem = format!("does not allow {} ", permission.action);
+                assert!(refusal.contains(&problem), "the cause is not {problem:?}: {refusal}");
+                drop(withdrawn);
+                account::rejoin_vpc(service).unwrap();
+                None
             }
         }
     }

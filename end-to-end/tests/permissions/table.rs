@@ -272,8 +272,8 @@ fn product_service() -> Grants {
                 "ec2:UnassignPrivateIpAddresses",
             ],
             &["*"],
-            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
-            None,
+            "the function joins the VPC",
+            Flow::Network,
         )
         .only_with(Part::Vpc, "JoinVpc")
 }
@@ -342,23 +342,26 @@ impl Grants {
 
 fn deployments() -> Grants {
     let functions = &[
-        "function:user-service-lambda*",
-        "function:product-service-lambda*",
-        "function:order-service-lambda*",
+        "function:user-service-lambda",
+        "function:user-service-lambda:live",
+        "function:product-service-lambda",
+        "function:product-service-lambda:live",
+        "function:order-service-lambda",
+        "function:order-service-lambda:live",
     ];
     Grants::of("DeploymentRole")
         .add(
             "MoveAliases",
             &["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
             functions,
-            "CodeDeploy asks for it: docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html",
+            "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html",
             None,
         )
         .add(
             "WatchAlarms",
             &["cloudwatch:DescribeAlarms"],
             &["*"],
-            "CodeDeploy asks for it: docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html",
+            "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html",
             None,
         )
         .optional()
@@ -385,5 +388,21 @@ fn instances() -> Grants {
             "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-operator-role.html",
             None,
         )
+        .add(
+            "EncryptVolumes",
+            &["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"],
+            &["key"],
+            "EC2 asks for it: docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html",
+            None,
+        )
+        .only_with(Part::Key, "EncryptVolumes")
+        .add(
+            "LetVolumesUseKey",
+            &["kms:CreateGrant"],
+            &["key"],
+            "EC2 asks for it: docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html",
+            None,
+        )
+        .only_with(Part::Key, "LetVolumesUseKey")
         .optional()
 }
