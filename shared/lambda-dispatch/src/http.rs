@@ -2,6 +2,8 @@
 
 /// Requests of HTTP APIs.
 mod api_gateway_v2;
+/// What browsers have to know for pages of other origins.
+mod cors;
 /// Requests of load balancers.
 mod load_balancer;
 /// What both are read by.
@@ -41,6 +43,8 @@ use crate::{
     batch::{OutOfTime, isolated, time_left},
 };
 
+pub(crate) use cors::Origins;
+
 /// The largest body that a service reads, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
@@ -54,7 +58,18 @@ impl<S: Service> Dispatcher<S> {
         context: Context,
     ) -> Result<Box<RawValue>, HandlerError> {
         let response = match read(source, event) {
-            Ok(request) => self.respond(request, &context).await,
+            Ok(request) => {
+                let origins = match source {
+                    HttpSource::LoadBalancer => self.origins.as_ref(),
+                    HttpSource::ApiGatewayV2 | HttpSource::ApiGatewayV1 => None,
+                };
+                let grant = origins.map(|origins| origins.grant(&request));
+                let mut response = self.respond(request, &context).await;
+                if let Some(grant) = grant {
+                    grant.tell(&mut response);
+                }
+                response
+            }
             Err(Unreadable) => unreadable(&context.request_id),
         };
         answer(source, response).await
@@ -67,6 +82,8 @@ impl<S: Service> Dispatcher<S> {
         let size = request.body().size_hint().exact();
         let mut response = if size.is_none_or(|size| size > BODY_LIMIT as u64) {
             Problem::too_large(BODY_LIMIT).into_response()
+        } else if cors::is_preflight(&request) {
+            StatusCode::NO_CONTENT.into_response()
         } else {
             let trace = trace_of(&request, context);
             self.route(request, trace, time_left(context)).await

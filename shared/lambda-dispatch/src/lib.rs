@@ -29,6 +29,7 @@ use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::{Instrument, error, error_span};
 
+use crate::http::Origins;
 pub use crate::{
     http::BODY_LIMIT,
     openapi::openapi,
@@ -85,7 +86,8 @@ where
     let config = service_config::aws()?;
     let outbox = Outbox::from_env(&config)?;
     let environment = service_config::required("ENVIRONMENT")?;
-    Ok(Dispatcher::new(connect(&config).await?, outbox, &environment))
+    let dispatcher = Dispatcher::new(connect(&config).await?, outbox, &environment);
+    Ok(Dispatcher { origins: Origins::from_env(), ..dispatcher })
 }
 
 async fn serve<S: Service>(dispatcher: Dispatcher<S>) -> Result<(), HandlerError> {
@@ -133,6 +135,8 @@ pub struct Dispatcher<S> {
     router: Router,
     outbox: Arc<Outbox>,
     queue_prefix: Arc<str>,
+    /// Whose pages may call through a load balancer.
+    origins: Option<Origins>,
 }
 
 impl<S: Clone> Clone for Dispatcher<S> {
@@ -142,6 +146,7 @@ impl<S: Clone> Clone for Dispatcher<S> {
             router: self.router.clone(),
             outbox: Arc::clone(&self.outbox),
             queue_prefix: Arc::clone(&self.queue_prefix),
+            origins: self.origins.clone(),
         }
     }
 }
@@ -151,7 +156,7 @@ impl<S: Service> Dispatcher<S> {
     pub fn new(service: S, outbox: Outbox, environment: &str) -> Self {
         let router = standard_routes::router(&service);
         let queue_prefix = format!("{environment}-").into();
-        Self { service, router, outbox: Arc::new(outbox), queue_prefix }
+        Self { service, router, outbox: Arc::new(outbox), queue_prefix, origins: None }
     }
 
     /// Handles one invocation. An error fails the invocation as a whole; it is left for events of no known

@@ -38,5 +38,5 @@ pub use emulator::{Emulator, TestTable};
 pub use loopback::sdk_config;
 pub use runtime_api::RuntimeApi;
 pub use samples::samples;
-pub use template::{Subscription, subscriptions};
+pub use template::{Subscription, cors, subscriptions};
 pub use topic_stub::{Published, Retried, Sent, TopicStub};

@@ -43,6 +43,15 @@ pub fn subscriptions() -> Vec<Subscription> {
         .collect()
 }
 
+/// What the HTTP API of the repository's template tells browsers (CORS), but for the origins, which are a parameter.
+pub fn cors() -> Value {
+    let template: Yaml = yaml_serde::from_str(&template()).expect("the template is YAML");
+    let document = &template["Resources"]["HttpApi"]["Properties"]["DefinitionBody"];
+    let mut cors = document["x-amazon-apigateway-cors"].as_mapping().expect("CORS in the definition").clone();
+    cors.remove("allowOrigins");
+    serde_json::to_value(cors).unwrap_or_else(|error| panic!("x-amazon-apigateway-cors: {error}"))
+}
+
 fn template() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::join_all;
 use test_support::{
     RuntimeApi,
-    door::{self, HttpAnswer},
+    door::{self, HttpAnswer, HttpEvent},
 };
 
 use crate::probe::{MEETING, Probe, event, record, row};
@@ -21,20 +21,24 @@ fn bootstrap() {
     assert_eq!(ended, ExitCode::SUCCESS);
 }
 
-struct Function {
+pub(crate) struct Function {
     api: RuntimeApi,
     process: Child,
 }
 
 impl Function {
-    fn start(variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let api = RuntimeApi::start();
         let process = command(&api).envs(variables.iter().copied()).spawn().unwrap();
         Self { api, process }
     }
 
+    pub(crate) async fn http(&self, request: HttpEvent) -> HttpAnswer {
+        HttpAnswer::parse(&self.api.invoke(request.build()).await.unwrap())
+    }
+
     async fn get(&self, path: &str) -> HttpAnswer {
-        HttpAnswer::parse(&self.api.invoke(door::http_v2("GET", path).build()).await.unwrap())
+        self.http(door::http_v2("GET", path)).await
     }
 }
 
