@@ -12,6 +12,7 @@ import messages
 import monitoring  # noqa: F401
 import network  # noqa: F401
 import options
+import reference  # noqa: F401
 from expansion import Stack, expand
 from promises import PROMISES
 from variants import EVERYTHING_ON, variants
@@ -209,6 +210,11 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
     "the_dashboard_shows_the_alarms_that_there_are": [
         (properties("MonitoringStack/HighErrorRateAlarm", "AlarmName", value="dev-other"),
          "HighErrorRateAlarm: is not on the dashboard(.|\n)*shows the alarm dev-high-error-rate, which there is not"),
+    ],
+    "names_and_figures_of_the_reference_hold": [
+        (properties("UserTable", "TableName", value="users"), "UserTable: TableName is users, and dev-users in the ref"),
+        (properties("ProvisionedConcurrencyStack/UserServiceAutoScalingTarget", "MaxCapacity", value=20),
+         "UserServiceAutoScalingTarget: MaxCapacity is 20, and 10 in the reference"),
     ],
     "only_the_load_balancer_is_open_to_everybody": [
         (properties("NetworkStack/EndpointSecurityGroup", "SecurityGroupIngress", 0, "CidrIp", value="0.0.0.0/0"),
