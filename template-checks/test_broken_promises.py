@@ -212,7 +212,7 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
          "HighErrorRateAlarm: is not on the dashboard(.|\n)*shows the alarm dev-high-error-rate, which there is not"),
     ],
     "names_and_figures_of_the_reference_hold": [
-        (properties("UserTable", "TableName", value="users"), "UserTable: TableName is users, and dev-users in the ref"),
+        (properties("UserTable", "TableName", value="users"), "UserTable: TableName is users, and dev-users in"),
         (properties("ProvisionedConcurrencyStack/UserServiceAutoScalingTarget", "MaxCapacity", value=20),
          "UserServiceAutoScalingTarget: MaxCapacity is 20, and 10 in the reference"),
     ],

@@ -13,7 +13,7 @@ import monitoring  # noqa: F401
 import network  # noqa: F401
 import options
 import reference
-from expansion import TEMPLATE, Stack, expand, load
+from expansion import TEMPLATE, Stack, expand, load, texts
 from promises import PROMISES, statements
 from variants import EVERYTHING_ON, variants
 
@@ -70,12 +70,12 @@ class Promises(unittest.TestCase):
 
     def test_every_exception_is_needed(self):
         resources = [resource for stack in self.stacks.values() for resource in stack.all()]
-        found = [(resource, set(access.texts(statement.get("Action"))), place, value)
+        found = [(resource, set(texts(statement.get("Action"))), place, value)
                  for resource in resources for statement in statements(resource) if statement["Effect"] == "Allow"
                  for place, value in access.wildcards(statement)]
         unused = [f"{known.type} {known.pattern}" for known in access.UNAVOIDABLE
                   if not any(known.covers(*wildcard) for wildcard in found)]
         policies = {policy for resource in resources
-                    for policy in access.texts(resource.properties.get("ManagedPolicyArns"))}
+                    for policy in texts(resource.properties.get("ManagedPolicyArns"))}
         unused += access.MANAGED_POLICIES.keys() - policies
         self.assertEqual([], unused, "no template needs this exception any more: remove it from access.py")
