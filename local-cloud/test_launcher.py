@@ -98,6 +98,21 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("http-api-accounts", "finds an API in any account", check)
 
+    def test_http_preflights(self):
+        def check(cloud: Cloud):
+            headers = {"origin": "http://localhost:3000", "access-control-request-method": "GET"}
+            preflight = cloud.request("/api/users/me", headers, method="OPTIONS")
+            self.assertEqual(preflight.status, 200)
+            self.assertEqual(json.loads(preflight.body)["event"]["requestContext"]["http"]["method"], "OPTIONS")
+            self.assertEqual(preflight.headers["access-control-allow-origin"], "http://localhost:3000")
+            self.assertEqual(preflight.headers["access-control-allow-methods"], "GET")
+            headers["origin"] = "http://elsewhere.example"
+            preflight = cloud.request("/api/users/me", headers, method="OPTIONS")
+            self.assertEqual(preflight.status, 200)
+            self.assertNotIn("access-control-allow-origin", preflight.headers)
+
+        self.verify("http-preflights", "passes preflights on to a route that takes any method", check)
+
     def test_http_cookies(self):
         def check(cloud: Cloud):
             event = cloud.echo(headers={"cookie": "a=1; b=2"})["event"]

@@ -29,6 +29,7 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "log-wait": latency.log_wait,
     "http-api-import": http_api.http_api_import,
     "http-api-accounts": http_api.http_api_accounts,
+    "http-preflights": http_api.http_preflights,
     "http-cookies": http_events.http_cookies,
     "http-forwarded": http_events.http_forwarded,
     "http-payload-limits": http_events.http_payload_limits,

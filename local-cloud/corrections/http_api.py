@@ -7,6 +7,7 @@ from ministack.services import apigateway
 from ministack.services.cloudformation import provisioners
 
 INTEGRATIONS = "x-amazon-apigateway-integrations"
+EXPOSE_HEADERS = "access-control-expose-headers"
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options"}
 
 
@@ -89,3 +90,40 @@ def http_api_accounts() -> None:
         return find_in_account(api_id) or next(elsewhere, None)
 
     apigateway.find_api_scope = find
+
+
+def http_preflights() -> None:
+    """Upstream answers every OPTIONS request itself, and with 403 where it doesn't know the origin. On AWS a route that
+    takes any method gets it, and an allowed origin's preflight the API's headers with the answer, but for those that
+    only other answers have. Without a route AWS answers itself, with 204 in either case."""
+    execute, invoke = apigateway._handle_execute_in_scope, apigateway._invoke_lambda_proxy
+    # Upstream does not look for a route if the method is OPTIONS.
+    routed = "options"
+
+    async def execute_routed(api_id, stage, path, method, headers, *rest):
+        api = apigateway._apis.get(api_id) or {}
+        if method != "OPTIONS" or not api.get("corsConfiguration"):
+            return await execute(api_id, stage, path, method, headers, *rest)
+        preflight = _preflight_headers(api["corsConfiguration"], headers)
+        if not apigateway._match_route(api_id, method, "/" + path.lstrip("/")):
+            return 204, preflight, b""
+        status, answered, body = await execute(api_id, stage, path, routed, headers, *rest)
+        if preflight:
+            answered = {name: value for name, value in answered.items() if name.lower() != EXPOSE_HEADERS}
+        return status, {**answered, **preflight}, body
+
+    async def invoke_function(integration, api_id, stage, path, method, *rest, **more):
+        method = "OPTIONS" if method == routed else method
+        return await invoke(integration, api_id, stage, path, method, *rest, **more)
+
+    apigateway._handle_execute_in_scope, apigateway._invoke_lambda_proxy = execute_routed, invoke_function
+
+
+def _preflight_headers(cors: dict[str, Any], request_headers: dict[str, str]) -> dict[str, str]:
+    """What the answer to a request has, if it is a preflight of an allowed origin."""
+    names = {name.lower(): value for name, value in request_headers.items()}
+    if "access-control-request-method" not in names:
+        return {}
+    status, headers, _ = apigateway._cors_preflight_response(cors, names.get("origin", ""))
+    left_out = {EXPOSE_HEADERS, "content-length"}
+    return {name: value for name, value in headers.items() if status == 204 and name.lower() not in left_out}
