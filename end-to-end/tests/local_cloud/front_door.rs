@@ -47,6 +47,8 @@ fn a_browser_of_the_allowed_origin_may_call_and_another_may_not() {
     };
     let allowed = preflight("http://localhost:3000");
     assert_eq!(allowed.header("access-control-allow-origin"), Some("http://localhost:3000"));
+    // A browser takes the answer for a permission only if it is a success, too.
+    assert_eq!((allowed.status, allowed.body.as_str()), (204, ""));
     assert_eq!(preflight("https://elsewhere.example").header("access-control-allow-origin"), None);
 }
 
