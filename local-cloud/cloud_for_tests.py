@@ -100,8 +100,8 @@ class Cloud:
         document = iam.get_role_policy(**policy)["PolicyDocument"]
         less = copy.deepcopy(document)
         for statement in less["Statement"]:
-            actions = statement["Action"]
-            statement["Action"] = [kept for kept in ([actions] if isinstance(actions, str) else actions) if kept != action]
+            actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+            statement["Action"] = [kept for kept in actions if kept != action]
         less["Statement"] = [statement for statement in less["Statement"] if statement["Action"]]
         iam.put_role_policy(**policy, PolicyDocument=json.dumps(less))
         try:

@@ -218,8 +218,8 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
     def test_polling_permissions(self):
         def check(cloud: Cloud):
-            queue, = (known["UUID"] for known in cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-                      if known["EventSourceArn"].endswith(":queue"))
+            mappings = cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+            queue, = (known["UUID"] for known in mappings if known["EventSourceArn"].endswith(":queue"))
             last_result = lambda: cloud.client("lambda").get_event_source_mapping(UUID=queue)["LastProcessingResult"]
             before = last_result()
             with cloud.role_without("sqs:ReceiveMessage"):
@@ -418,8 +418,11 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
         self.completed(stack)
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
-    def test_every_stub_is_needed(self):
+    def test_every_stub_is_needed_and_documented(self):
         root = LAUNCHER.parent.parent
+        document = (root / "docs" / "INFRASTRUCTURE.md").read_text()
+        for resource_type in STUBS:
+            self.assertIn(f"`{resource_type}`", document, f"docs/INFRASTRUCTURE.md does not name {resource_type}")
         templates = "".join(path.read_text() for path in [root / "template.yaml", *root.glob("stacks/*.yaml")])
         for resource_type in STUBS.keys() - MADE_BY_SAM:
             self.assertIn(f"Type: {resource_type}\n", templates, f"nothing needs a stub of {resource_type}")
