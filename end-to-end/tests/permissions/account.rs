@@ -9,7 +9,6 @@ use crate::{client::PATIENCE, cloud};
 const OWNER: &str = "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/";
 
 /// A role of the deployed stack or of one nested in it.
-#[derive(Debug)]
 pub(crate) struct Role {
     /// Its name in the template.
     pub(crate) logical_id: String,
@@ -22,7 +21,6 @@ pub(crate) struct Role {
 }
 
 /// One action on one resource that a role allows.
-#[derive(Debug)]
 pub(crate) struct Permission {
     role: String,
     role_name: String,
@@ -275,17 +273,36 @@ pub(crate) fn send_now(queue: &str, body: &str) {
     json("sqs", "AmazonSQS.SendMessage", &input);
 }
 
-/// For how many seconds a queue hides a message that is being handled.
-pub(crate) fn visibility_timeout(queue: &str) -> String {
-    let input = json!({ "QueueUrl": queue_url(queue), "AttributeNames": ["VisibilityTimeout"] });
-    let attributes = json("sqs", "AmazonSQS.GetQueueAttributes", &input);
-    attributes["Attributes"]["VisibilityTimeout"].as_str().unwrap().to_owned()
+/// A queue that hides a message that is being handled for two seconds only. It gets its own time back when this is
+/// dropped.
+#[must_use]
+pub(crate) struct Hurried {
+    queue_url: String,
+    seconds: Value,
 }
 
-/// Sets what [`visibility_timeout`] reads.
-pub(crate) fn set_visibility_timeout(queue: &str, seconds: &str) {
-    let input = json!({ "QueueUrl": queue_url(queue), "Attributes": { "VisibilityTimeout": seconds } });
-    json("sqs", "AmazonSQS.SetQueueAttributes", &input);
+/// Makes a queue give its messages again soon.
+pub(crate) fn hurry(queue: &str) -> Hurried {
+    let queue_url = queue_url(queue);
+    let input = json!({ "QueueUrl": queue_url, "AttributeNames": ["VisibilityTimeout"] });
+    let mut attributes = json("sqs", "AmazonSQS.GetQueueAttributes", &input);
+    let seconds = attributes["Attributes"]["VisibilityTimeout"].take();
+    let hurried = Hurried { queue_url, seconds };
+    hurried.hide_for(&json!("2"));
+    hurried
+}
+
+impl Hurried {
+    fn hide_for(&self, seconds: &Value) {
+        let input = json!({ "QueueUrl": self.queue_url, "Attributes": { "VisibilityTimeout": seconds } });
+        json("sqs", "AmazonSQS.SetQueueAttributes", &input);
+    }
+}
+
+impl Drop for Hurried {
+    fn drop(&mut self) {
+        self.hide_for(&self.seconds);
+    }
 }
 
 pub(crate) fn queue_url(queue: &str) -> String {

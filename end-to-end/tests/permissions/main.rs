@@ -22,7 +22,7 @@ mod strangers;
 mod table;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -30,6 +30,7 @@ use std::{
 use crate::{
     account::{Part, Permission},
     flows::Shop,
+    table::Row,
 };
 
 /// While a permission is away, nobody else may rely on it.
@@ -43,39 +44,45 @@ fn alone() -> MutexGuard<'static, ()> {
 fn every_permission_is_needed() {
     let _turn = alone();
     let (roles, parts) = (account::roles(), account::parts());
-    let permissions: Vec<Permission> = roles.iter().flat_map(account::Role::permissions).collect();
-    let rows = table::rows();
-
-    let granted: BTreeSet<String> = permissions.iter().map(Permission::to_string).collect();
-    assert_eq!(granted.len(), permissions.len(), "something is allowed twice: {permissions:#?}");
     let deployed = |part: &Part| match part {
         Part::Role(name) => roles.iter().any(|role| role.logical_id == *name),
         part => parts.contains(part),
     };
-    let expected: BTreeSet<String> =
-        rows.iter().filter(|row| row.parts.iter().all(deployed)).map(ToString::to_string).collect();
-    let unexplained: Vec<_> = granted.difference(&expected).collect();
+    let permissions = roles.iter().flat_map(account::Role::permissions);
+    let granted = by_name(permissions.collect::<Vec<Permission>>());
+    let rows = table::rows().into_iter().filter(|row| row.parts.iter().all(deployed));
+    let needed = by_name(rows.collect::<Vec<Row>>());
+
+    let unexplained: Vec<_> = granted.keys().filter(|name| !needed.contains_key(*name)).collect();
     assert!(
         unexplained.is_empty(),
         "nothing in table.rs needs these: remove them from the template, or say what they are for: {unexplained:#?}"
     );
-    let absent: Vec<_> = expected.difference(&granted).collect();
+    let absent: Vec<_> = needed.keys().filter(|name| !granted.contains_key(*name)).collect();
     assert!(absent.is_empty(), "no role has these, so that table.rs must not list them: {absent:#?}");
 
     let shop = Shop::open();
     let mut awaited = Vec::new();
     let mut tried = 0;
-    for permission in &permissions {
-        let row = rows.iter().find(|row| row.to_string() == permission.to_string()).unwrap();
+    for (name, permission) in &granted {
+        let Row { flow: Some(flow), purpose, .. } = &needed[name] else { continue };
         let started = Instant::now();
-        if let Some(flow) = &row.flow {
-            awaited.extend(flow.fails_without(permission, &shop));
-            tried += 1;
-            println!("{:5} ms  {permission}: {}", started.elapsed().as_millis(), row.purpose);
-        }
+        awaited.extend(flow.fails_without(permission, &shop));
+        tried += 1;
+        println!("{:5} ms  {name}: {purpose}", started.elapsed().as_millis());
     }
     for effect in awaited {
         effect.wait();
     }
-    println!("{tried} of {} permissions were taken away and put back", permissions.len());
+    println!("{tried} of {} permissions were taken away and put back", granted.len());
+}
+
+/// Each under what it is called in messages; none may be there twice.
+fn by_name<T: ToString>(all: Vec<T>) -> BTreeMap<String, T> {
+    let mut named = BTreeMap::new();
+    for one in all {
+        let name = one.to_string();
+        assert!(named.insert(name.clone(), one).is_none(), "twice: {name}");
+    }
+    named
 }
