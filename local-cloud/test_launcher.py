@@ -113,6 +113,24 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("http-preflights", "passes preflights on to a route that takes any method", check)
 
+    def test_http_api_permissions(self):
+        def check(cloud: Cloud):
+            uri = ("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
+                   f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:function/invocations")
+            integration = {"type": "aws_proxy", "httpMethod": "POST", "payloadFormatVersion": "2.0", "uri": uri}
+            route = {"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": integration}}
+            body = {"openapi": "3.0.1", "info": {"title": "stranger", "version": "1"}, "paths": {"/$default": route}}
+            resources = {
+                "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Body": body}},
+                "Stage": {"Type": "AWS::ApiGatewayV2::Stage", "Properties": {
+                    "ApiId": {"Ref": "Api"}, "StageName": "$default", "AutoDeploy": True}},
+            }
+            stranger = self.outputs_of(cloud, "stranger-api", resources, {"Id": {"Ref": "Api"}})["Id"]
+            self.assertEqual(cloud.request("/", api_id=stranger).status, 500)
+            self.assertEqual(cloud.request("/api/users", api_id=cloud.outputs["SharedIntegrationApiId"]).status, 200)
+
+        self.verify("http-api-permissions", "asks the policy of a function", check)
+
     def test_http_cookies(self):
         def check(cloud: Cloud):
             event = cloud.echo(headers={"cookie": "a=1; b=2"})["event"]

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_evaluator
-from ministack.core.arn import parse_arn
 from ministack.services import alb, lambda_svc
 from ministack.services.cloudformation import provisioners
+
+from .invocations import may_invoke
 
 PRINCIPAL = "elasticloadbalancing.amazonaws.com"
 
@@ -38,20 +38,9 @@ def _register(group_arn: str, properties: dict[str, Any]) -> None:
     targets = properties.get("Targets") or []
     if app.AUTH and properties.get("TargetType") == "lambda":
         for target in targets:
-            _require_permission(target["Id"], group_arn)
+            if not may_invoke(PRINCIPAL, target["Id"], group_arn):
+                raise ValueError(f"{PRINCIPAL} is not allowed to invoke {target['Id']} from target group {group_arn}")
     alb._targets[group_arn] = [dict(target) for target in targets]
-
-
-def _require_permission(function_arn: str, group_arn: str) -> None:
-    group = parse_arn(group_arn)
-    name, _ = lambda_svc._resolve_name_and_qualifier(function_arn)
-    context = iam_evaluator.EvalContext(
-        principal_arn="*", principal_type="Service", principal_account="", action="lambda:InvokeFunction",
-        resource_arn=function_arn, region=group.region,
-        service_context={"aws:sourcearn": group_arn, "aws:sourceaccount": group.account_id})
-    policy = lambda_svc._functions[name]["policy"]
-    if iam_evaluator.evaluate_resource_policy(policy, context, service=PRINCIPAL).decision != "Allow":
-        raise ValueError(f"{PRINCIPAL} is not allowed to invoke {function_arn} from target group {group_arn}")
 
 
 def load_balancer_events() -> None:
