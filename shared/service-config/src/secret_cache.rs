@@ -148,7 +148,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> SecretCache<T> {
                 source.refreshed();
             }
             Err(error) => {
-                source.unreadable.store(true, Ordering::Relaxed);
+                source.not_refreshed();
                 tracing::warn!(error = %telemetry::chain(&error), "secret not refreshed; the old one stays in use");
             }
         }
@@ -209,6 +209,14 @@ impl Source {
     fn refreshed(&self) {
         self.unreadable.store(false, Ordering::Relaxed);
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.ttl;
+    }
+
+    /// What a caller could not be told is tried again soon, however new the secret at hand is: until it can be read,
+    /// the check fails.
+    fn not_refreshed(&self) {
+        self.unreadable.store(true, Ordering::Relaxed);
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        *due = (*due).min(Instant::now() + RETRY_INTERVAL);
     }
 
     async fn read<T: DeserializeOwned>(

@@ -174,6 +174,19 @@ async fn what_can_not_be_looked_up_is_not_said_to_be_absent() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_looked_up_is_tried_again_soon() {
+    let manager = SecretsManager::start().await;
+    manager.holds("AWSCURRENT", "v1", &valid("first"));
+    let cache = manager.load(DEFAULT_TTL).await.unwrap();
+    manager.refuses();
+    assert!(try_look_up(&cache, "v2").await.is_err());
+    assert!(cache.check().is_err());
+    manager.holds("AWSCURRENT", "v1", &valid("first"));
+    pass(Duration::from_secs(30)).await;
+    eventually(|| cache.check().is_ok()).await;
+}
+
+#[tokio::test]
 async fn a_refresh_in_the_background_does_not_undo_a_look_up() {
     let manager = SecretsManager::start().await;
     manager.holds("AWSCURRENT", "v2", &valid("two"));
