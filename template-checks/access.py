@@ -36,6 +36,8 @@ UNAVOIDABLE = [
         "Lambda makes a VPC function's network interfaces, whose names nobody knows before, with the function's role"),
     Wildcard("AWS::IAM::Role", frozenset({"cloudwatch:DescribeAlarms"}), "Resource", r"\*",
              "CodeDeploy asks for all alarms at once"),
+    Wildcard("AWS::IAM::Role", frozenset({"logs:DescribeLogGroups"}), "Resource", r"arn:.*:log-group:\*",
+             "flow logs look for their group among all"),
     Wildcard("AWS::KMS::Key", None, "Resource", r"\*", "in a key's policy this is the key itself"),
     Wildcard("AWS::KMS::Key", frozenset({"kms:*"}), "Action", r"kms:\*",
              "without the account's own right a key could never be administered again"),

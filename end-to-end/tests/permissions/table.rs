@@ -376,6 +376,13 @@ fn flow_log() -> Grants {
             "VPC flow logs ask for it: docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
             None,
         )
+        .add(
+            "FindLogs",
+            &["logs:DescribeLogGroups"],
+            &["log-group:*"],
+            "VPC flow logs ask for it: docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
+            None,
+        )
         .optional()
 }
 
