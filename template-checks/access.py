@@ -19,10 +19,14 @@ class Wildcard:
     place: str
     pattern: str
     reason: str
+    conditions: frozenset[str] = frozenset()
+    """What has to narrow it."""
 
-    def covers(self, resource: Resource, actions: set[str], place: str, value: str) -> bool:
+    def covers(self, resource: Resource, statement: dict, place: str, value: str) -> bool:
+        narrowed = {key for keys in statement.get("Condition", {}).values() for key in keys}
         return (resource.type == self.type and place == self.place and re.fullmatch(self.pattern, value) is not None
-                and (self.actions is None or actions <= self.actions))
+                and (self.actions is None or set(texts(statement.get("Action"))) <= self.actions)
+                and self.conditions <= narrowed)
 
 
 OF_THIS_ENVIRONMENT = r"arn:.*[:/](?:dev|staging|prod)[-/].*"
@@ -41,6 +45,9 @@ UNAVOIDABLE = [
     Wildcard("AWS::KMS::Key", None, "Resource", r"\*", "in a key's policy this is the key itself"),
     Wildcard("AWS::KMS::Key", frozenset({"kms:*"}), "Action", r"kms:\*",
              "without the account's own right a key could never be administered again"),
+    Wildcard("AWS::KMS::Key", frozenset({"kms:Decrypt", "kms:GenerateDataKey"}), "Principal", r"\*",
+             "whoever of the account may use the data may use its key, through the service that holds the data",
+             frozenset({"kms:CallerAccount", "kms:ViaService"})),
     Wildcard("AWS::EC2::VPCEndpoint", None, "Principal", r"\*",
              "an endpoint limits what passes, for the account alone; the roles say who may do it"),
     Wildcard("AWS::EC2::VPCEndpoint", None, "Resource", OF_THIS_ENVIRONMENT,
@@ -49,6 +56,10 @@ UNAVOIDABLE = [
              r"arn:.*:secret:rds!cluster-\*", "RDS names the secret of a database's password itself"),
     Wildcard("AWS::S3::BucketPolicy", frozenset({"s3:PutObject"}), "Resource", r"\$\{\w+\.Arn\}/.+/\*",
              "objects have no names before they are there"),
+    Wildcard("AWS::Lambda::Permission", None, "SourceArn", r"arn:.*:execute-api:[^*]*:\*/\*",
+             "the API is told of a function only once it may call it, so that its id can't be in the permission"),
+    Wildcard("AWS::Lambda::Permission", None, "SourceArn", r"arn:.*:targetgroup/(?:dev|staging|prod)-[a-z-]+/\*",
+             "a function can only be put into a target group that may call it, so that the group's id is not known yet"),
 ]
 
 MANAGED_POLICIES = {
@@ -60,26 +71,30 @@ MANAGED_POLICIES = {
 @promise
 def nothing_is_allowed_on_everything(stack: Stack) -> Iterator[str]:
     for resource in stack.all():
-        for statement in statements(resource):
-            if statement["Effect"] != "Allow":
-                continue
+        for statement in grants(resource):
             for inverse in {"NotAction", "NotPrincipal", "NotResource"} & statement.keys():
                 yield f"{resource}: {statement.get('Sid')} allows by {inverse}: name what is allowed"
-            actions = set(texts(statement.get("Action")))
             for place, value in wildcards(statement):
-                if not any(known.covers(resource, actions, place, value) for known in UNAVOIDABLE):
+                if not any(known.covers(resource, statement, place, value) for known in UNAVOIDABLE):
                     yield f"{resource}: {statement.get('Sid')} has the {place} {value}: name what is meant"
         for policy in texts(resource.properties.get("ManagedPolicyArns")):
             if policy not in MANAGED_POLICIES:
                 yield f"{resource}: the managed policy {policy} allows more than is needed: write out what is"
 
 
+def grants(resource: Resource) -> Iterator[dict]:
+    """Every statement that allows something. A function's permission is one, too."""
+    yield from (statement for statement in statements(resource) if statement["Effect"] == "Allow")
+    if resource.type == "AWS::Lambda::Permission":
+        yield {"Sid": "it", **resource.properties}
+
+
 def wildcards(statement: dict) -> Iterator[tuple[str, str]]:
     principal = statement.get("Principal")
     principals = [value for values in principal.values() for value in texts(values)] \
         if isinstance(principal, dict) else texts(principal)
-    places = {"Action": texts(statement.get("Action")), "Resource": texts(statement.get("Resource")),
-              "Principal": principals}
+    places = {place: texts(statement.get(place)) for place in ["Action", "Resource", "SourceArn"]}
+    places["Principal"] = principals
     return ((place, value) for place, values in places.items() for value in values if "*" in value)
 
 

@@ -90,7 +90,6 @@ def whatever_logs_has_a_log_group_of_the_stack(stack: Stack) -> Iterator[str]:
 # What can't be made again, and how it outlives its stack.
 KEPT = {
     "AWS::DynamoDB::Table": {"Retain"},
-    "AWS::KMS::Key": {"Retain"},
     "AWS::RDS::DBCluster": {"Retain", "Snapshot"},
     "AWS::S3::Bucket": {"Retain"},
 }
@@ -123,6 +122,34 @@ def nothing_holds_up_the_deletion_of_a_stack_for_trials(stack: Stack) -> Iterato
         for resource in stack.all(kind):
             if is_on(resource, setting):
                 yield f"{resource}: can't be deleted: set {setting} in prod alone"
+
+
+@promise
+def the_key_outlives_what_is_encrypted_with_it(stack: Stack) -> Iterator[str]:
+    for key in stack.all("AWS::KMS::Key"):
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"]:
+            if key.definition.get(policy) != "Retain":
+                yield f"{key}: messages, backups and objects would be unreadable at once: set its {policy} to Retain"
+
+
+@promise
+def a_bucket_keeps_its_policy(stack: Stack) -> Iterator[str]:
+    for bucket_policy in stack.all("AWS::S3::BucketPolicy"):
+        bucket = bucket_policy.target(bucket_policy.properties["Bucket"])
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"]:
+            if bucket_policy.definition.get(policy) != (wanted := bucket.definition.get(policy)):
+                yield f"{bucket_policy}: {bucket.name} would lose it: set its {policy} to {wanted}, as the bucket's is"
+
+
+@promise
+def everything_says_what_encrypts_it(stack: Stack) -> Iterator[str]:
+    """What is left out of a template when the key is switched on or off may stay as it was."""
+    for queue in stack.all("AWS::SQS::Queue"):
+        if queue.properties.get("SqsManagedSseEnabled") is not ("KmsMasterKeyId" not in queue.properties):
+            yield f"{queue}: set SqsManagedSseEnabled, to true without a KmsMasterKeyId and to false with one"
+    for secret in stack.all("AWS::SecretsManager::Secret"):
+        if "KmsKeyId" not in secret.properties:
+            yield f"{secret}: set KmsKeyId, to alias/aws/secretsmanager for AWS's own key"
 
 
 def in_prod(stack: Stack) -> bool:

@@ -74,6 +74,18 @@ class Stack:
             return self.nested[name].target(output["Value"])
         return Resource(self, name) if name in self.template["Resources"] else None
 
+    def with_outputs(self, value: Any) -> Any:
+        """A value with the outputs of nested stacks in the place of what refers to them."""
+        match value:
+            case {"Fn::GetAtt": [name, output]} if name in self.nested:
+                nested = self.nested[name]
+                return nested.with_outputs(nested.template["Outputs"][output.removeprefix("Outputs.")]["Value"])
+            case dict():
+                return {key: self.with_outputs(member) for key, member in value.items()}
+            case list():
+                return [self.with_outputs(item) for item in value]
+        return value
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Resource:

@@ -177,17 +177,71 @@ def every_queue_is_consumed(stack: Stack) -> Iterator[str]:
             yield f"{queue}: nobody reads it: add an AWS::Lambda::EventSourceMapping"
 
 
+@promise
+def a_version_is_described_like_its_function(stack: Stack) -> Iterator[str]:
+    for version in stack.all("AWS::Lambda::Version"):
+        function = version.target(version.properties["FunctionName"])
+        if version.properties.get("Description") != function.properties.get("Description"):
+            yield f"{function}: Lambda publishes no version of what has not changed, and so refuses one that has " \
+                  "another description alone: give Description the text of VersionDescription"
+
+
+@promise
+def nothing_is_kept_ready_that_nobody_calls(stack: Stack) -> Iterator[str]:
+    for function in stack.all("AWS::Lambda::Function"):
+        if "CapacityProviderConfig" in function.properties \
+                and function.properties.get("PublishToLatestPublished") is not False:
+            yield f"{function}: $LATEST.PUBLISHED would have environments of its own: " \
+                  "set PublishToLatestPublished to false"
+
+
+# What Lambda changes in a version that there is, and not by publishing another.
+IN_PLACE = {"FunctionScalingConfig"}
+
+
 def changes_without_a_version(before: Stack, after: Stack) -> Iterator[str]:
     """Functions that other parameters change without publishing a version: who calls the alias would still get the
-    settings of before. A function under another name is another function.
+    settings of before.
+    """
+    for function, changed, published in changes(before, after):
+        if changed and not published:
+            yield f"{function}: its {', '.join(changed)} changes without a new version: name the parameter in its " \
+                  "VersionDescription"
+
+
+def versions_without_a_change(before: Stack, after: Stack) -> Iterator[str]:
+    """Functions that other parameters publish a version of for nothing but its description."""
+    for function, changed, published in changes(before, after):
+        if published and not set(changed) - {"Description"}:
+            yield f"{function}: gets a new version though nothing changes: name in its VersionDescription only " \
+                  "parameters that change it, and these only where they do"
+
+
+def changes(before: Stack, after: Stack) -> Iterator[tuple[Resource, list[str], bool]]:
+    """The functions of both stacks: what changes in each, and whether a version is published. A function under another
+    name is another function.
     """
     then, now = ({alias.name: [alias.target(alias.properties[key]) for key in ["FunctionName", "FunctionVersion"]]
                   for alias in stack.all("AWS::Lambda::Alias")} for stack in [before, after])
     for name in now.keys() & then.keys():
         (old, old_version), (function, version) = then[name], now[name]
-        changed = [key for key in old.properties.keys() | function.properties.keys()
-                   if old.properties.get(key) != function.properties.get(key)]
-        published = version != old_version or version.properties != old_version.properties
-        if changed and not published and "FunctionName" not in changed:
-            yield f"{function}: its {', '.join(changed)} changes without a new version: name the parameter in its " \
-                  "VersionDescription"
+        changed = differences(old, function)
+        if "FunctionName" not in changed:
+            yield function, changed, version != old_version or bool(differences(old_version, version))
+
+
+def differences(old: Resource, new: Resource) -> list[str]:
+    before, after = (resource.stack.with_outputs(resource.properties) for resource in [old, new])
+    return sorted(key for key in (before.keys() | after.keys()) - IN_PLACE if before.get(key) != after.get(key))
+
+
+def targets_that_change_in_place(before: Stack, after: Stack) -> Iterator[str]:
+    """Target groups that would have to change their function, which they can't, instead of being replaced."""
+    then = {group.name: group for group in before.all("AWS::ElasticLoadBalancingV2::TargetGroup")}
+    for group in after.all("AWS::ElasticLoadBalancingV2::TargetGroup"):
+        old = then.get(group.name)
+        if old is None or old.properties["Name"] != group.properties["Name"]:
+            continue
+        functions = [{str(function_of(of, target["Id"])) for target in of.properties["Targets"]} for of in [old, group]]
+        if functions[0] != functions[1]:
+            yield f"{group}: can't change its function: give it another Name with another function"

@@ -1,5 +1,7 @@
 """What is there by default, and what the switches add."""
 
+import fnmatch
+
 from expansion import Stack
 
 BY_DEFAULT = {
@@ -31,29 +33,52 @@ STACKS_BY_DEFAULT = {"stacks/monitoring.yaml"}
 FREE_ALARMS = 10
 FREE_DASHBOARDS = 3
 
-# What each switch adds: the types that are there with it and not without it.
+SERVICES = ["UserService", "ProductService", "OrderService"]
+
+# What each parameter adds, by its names in the templates, in which `*` stands for anything.
 ADDED = {
-    "Network": {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::InternetGateway", "AWS::EC2::NatGateway",
-                "AWS::EC2::EIP", "AWS::EC2::RouteTable", "AWS::EC2::VPCEndpoint", "AWS::EC2::SecurityGroup"},
-    "FlowLogs": {"AWS::EC2::FlowLog"},
-    "LoadBalancer": {"AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::ElasticLoadBalancingV2::Listener",
-                     "AWS::ElasticLoadBalancingV2::ListenerRule", "AWS::ElasticLoadBalancingV2::TargetGroup",
-                     "AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"},
-    "Compute=provisioned": {"AWS::ApplicationAutoScaling::ScalableTarget",
-                            "AWS::ApplicationAutoScaling::ScalingPolicy"},
-    "Compute=managed-instances": {"AWS::Lambda::CapacityProvider"},
-    "SafeDeployments": {"AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"},
-    "Cache": {"AWS::ElastiCache::ReplicationGroup", "AWS::ElastiCache::SubnetGroup"},
-    "Reporting": {"AWS::RDS::DBCluster", "AWS::RDS::DBInstance", "AWS::RDS::DBSubnetGroup"},
-    "CustomerManagedKey": {"AWS::KMS::Key", "AWS::KMS::Alias"},
-    "MonthlyBudget": {"AWS::Budgets::Budget"},
-    "DomainName": {"AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping"},
-    "HostedZoneId": {"AWS::Route53::RecordSet"},
+    "Network": [
+        "VPC", "InternetGateway", "InternetGatewayAttachment", "NatGateway1", "NatGateway1EIP", "PublicRoute",
+        "PublicSubnet1", "PublicSubnet2", "PrivateSubnet1", "PrivateSubnet2", "PrivateRoute1", "PrivateRoute2",
+        "DynamoDBEndpoint", "S3Endpoint", "FunctionSecurityGroup"],
+    "Zones": ["PublicSubnet3", "PrivateSubnet3", "PublicSubnet3RouteTableAssociation", "PrivateRoute3"],
+    "NatGateways": ["NatGateway2", "NatGateway2EIP", "NatGateway3", "NatGateway3EIP"],
+    "InterfaceEndpoints": ["SecretsManagerEndpoint", "SNSEndpoint", "SQSEndpoint", "EndpointSecurityGroup"],
+    "FlowLogs": ["FlowLog", "FlowLogGroup", "FlowLogRole"],
+    "LoadBalancer": [
+        "LoadBalancer", "LoadBalancerSecurityGroup", "HttpListener", "WebAcl", "WebAclAssociation", "WebAclLogging",
+        *(f"{service}{part}" for service in SERVICES for part in ["Permission", "Rule", "TargetGroup"])],
+    "CertificateArn": ["HttpsListener"],
+    "Compute=provisioned": [
+        f"{service}{part}" for service in SERVICES for part in ["AutoScalingTarget", "ScalingPolicy"]],
+    "Compute=managed-instances": [
+        "CapacityProvider", "CapacityProviderLogGroup", "OperatorRole",
+        *(f"{service}ManagedLambda" for service in SERVICES)],
+    "SafeDeployments": [
+        "ServerlessDeploymentApplication", "DeploymentRole",
+        *(f"{service}*LambdaDeploymentGroup" for service in SERVICES)],
+    "Cache": ["RedisCluster", "ElastiCacheSubnetGroup", "RedisSecret", "RedisSecurityGroup", "FunctionToRedisEgress"],
+    "Reporting": [
+        "DatabaseCluster", "DatabaseInstance1", "DatabaseLogGroup", "DatabaseSecret", "DatabaseSecurityGroup",
+        "DatabaseSubnetGroup", "FunctionToDatabaseEgress"],
+    "CustomerManagedKey": ["EncryptionKey", "EncryptionKeyAlias"],
+    "AccessLogs": ["AccessLogsBucket", "AccessLogsBucketPolicy"],
+    "Monitoring": [
+        "HighCPUAlarm", "LoadBalancerErrorRateAlarm", "LoadBalancerResponseTimeAlarm", "CacheHighCPU001Alarm",
+        "CacheMemory002Alarm", "DatabaseCapacityAlarm", "DatabaseHighCPUAlarm",
+        *(f"{service}{alarm}Alarm" for service in SERVICES for alarm in ["StreamAge", "Throttles"])],
+    "AlarmEmail": ["AlarmEmailSubscription"],
+    "MonthlyBudget": ["MonthlyCostBudget"],
+    "DomainName": ["ApiDomain", "ApiDomainMapping"],
+    "HostedZoneId": ["ApiDomainRecord"],
 }
 
-
-def types(stack: Stack) -> set[str]:
-    return {resource.type for resource in stack.all()}
+# What the template's rules refuse without a parameter.
+NEEDING = {
+    "Network": {"Cache", "LoadBalancer", "Reporting"},
+    "CertificateArn": {"DomainName", "HostedZoneId"},
+    "DomainName": {"HostedZoneId"},
+}
 
 
 def remains_when_all_is_off(stack: Stack) -> list[str]:
@@ -68,10 +93,23 @@ def remains_when_all_is_off(stack: Stack) -> list[str]:
     return found
 
 
-def is_missing_when_all_is_on(stack: Stack) -> list[str]:
-    """What a switch should have added."""
-    others = {f"Compute={value}" for value in ["provisioned", "managed-instances"]
-              if value != stack.parameters["Compute"]}
-    found = types(stack)
-    return [f"template.yaml: {switch} adds no {kind}" for switch, kinds in ADDED.items() if switch not in others
-            for kind in sorted(kinds - found)]
+def added(parameters: dict[str, str]) -> dict[str, list[str]]:
+    """What should be there with these parameters because of one of them, by its name."""
+    given = parameters.keys() | {f"{name}={value}" for name, value in parameters.items()}
+    return {name.partition("=")[0]: names for name, names in ADDED.items() if name in given}
+
+
+def without(parameter: str, parameters: dict[str, str]) -> dict[str, str]:
+    """The parameters but for one, and for those that need it."""
+    left_out = {parameter} | NEEDING.get(parameter, set())
+    if parameter == "Network" and parameters["Compute"] == "managed-instances":
+        left_out.add("Compute")
+    return {name: value for name, value in parameters.items() if name not in left_out}
+
+
+def is_not_added(parameter: str, names: list[str], on: Stack, off: Stack) -> list[str]:
+    """What a parameter should add, and is missing with it or there without it."""
+    with_it, without_it = ([resource.name for resource in stack.all()] for stack in [on, off])
+    return [f"template.yaml: {parameter} adds no {name}" for name in names if not fnmatch.filter(with_it, name)] \
+        + [f"template.yaml: {found} is there without {parameter}"
+           for name in names for found in fnmatch.filter(without_it, name)]

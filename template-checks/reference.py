@@ -11,7 +11,8 @@ TARGET_GROUP = {"HealthCheckPath": "/health/ready", "HealthCheckIntervalSeconds"
                 "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 3}
 ALARM = {"Period": 300, "EvaluationPeriods": 2, "ComparisonOperator": "GreaterThanThreshold"}
 
-# Properties by their paths. `<env>` is the environment.
+# Properties by their paths. `<env>` is the environment; `<form>` is nothing for the functions that the reference has, and
+# tells their other form apart.
 REFERENCE: dict[str, dict[str, object]] = {
     "VPC": {"CidrBlock": "10.0.0.0/16", "EnableDnsHostnames": True, "EnableDnsSupport": True},
     "PublicSubnet1": {"CidrBlock": "10.0.1.0/24"},
@@ -20,8 +21,8 @@ REFERENCE: dict[str, dict[str, object]] = {
     "PrivateSubnet2": {"CidrBlock": "10.0.11.0/24"},
     "LoadBalancer": {"Name": "<env>-microservices-alb", "Scheme": "internet-facing"},
     "LoadBalancerSecurityGroup": {"GroupName": "<env>-alb-sg"},
-    "UserServiceTargetGroup": TARGET_GROUP | {"Name": "<env>-user-service-tg"},
-    "ProductServiceTargetGroup": TARGET_GROUP | {"Name": "<env>-product-service-tg"},
+    "UserServiceTargetGroup": TARGET_GROUP | {"Name": "<env>-user-service-tg<form>"},
+    "ProductServiceTargetGroup": TARGET_GROUP | {"Name": "<env>-product-service-tg<form>"},
     "UserServiceAutoScalingTarget": {"MinCapacity": 2, "MaxCapacity": 10},
     "UserServiceScalingPolicy": {"PolicyName": "<env>-user-service-scaling-policy",
                                  "TargetTrackingScalingPolicyConfiguration.TargetValue": 0.7},
@@ -65,10 +66,11 @@ REFERENCE: dict[str, dict[str, object]] = {
 @promise
 def names_and_figures_of_the_reference_hold(stack: Stack) -> Iterator[str]:
     environment = stack.parameters["Environment"]
+    form = "-m" if stack.parameters["Compute"] == "managed-instances" else ""
     for resource in stack.all():
         for path, value in REFERENCE.get(resource.name, {}).items():
             steps = [int(step) if step.isdigit() else step for step in path.split(".")]
-            wanted = text(value).replace("<env>", environment)
+            wanted = text(value).replace("<env>", environment).replace("<form>", form)
             if (found := text(at(resource.properties, *steps))) != wanted:
                 yield f"{resource}: {path} is {found}, and {wanted} in the reference"
 

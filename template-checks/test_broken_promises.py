@@ -62,8 +62,14 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
          "ReadOnlyAccess allows more than is needed"),
         (properties("UserEventsTopicPolicy", "PolicyDocument", "Statement", 0, "Effect", value="Allow"),
          r"UserEventsTopicPolicy.* Principal \*"),
-        (properties("EncryptionKey", "KeyPolicy", "Statement", 1, "Principal", value={"AWS": "*"}),
-         r"EncryptionKey.* Principal \*"),
+        (properties("EncryptionKey", "KeyPolicy", "Statement", 2, "Principal", value={"AWS": "*"}),
+         r"EncryptionKey: LetServicesWriteMessages has the Principal \*"),
+        (properties("EncryptionKey", "KeyPolicy", "Statement", 1, "Condition", "StringEquals", "kms:CallerAccount"),
+         r"EncryptionKey: LetTheAccountUseItsData has the Principal \*"),
+        (properties("UserServiceHttpPermission", "SourceArn", value="arn:aws:execute-api:us-west-2:*:*/*"),
+         "UserServiceHttpPermission: it has the SourceArn"),
+        (properties("LoadBalancerStack/UserServicePermission", "SourceArn", value="arn:aws:elb:::targetgroup/*"),
+         "UserServicePermission: it has the SourceArn"),
     ],
     "no_role_may_scan": [
         (statement("OrderServiceLambdaRole", 3, "Action", ["dynamodb:GetItem", "dynamodb:Scan"]),
@@ -164,6 +170,9 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
         (properties("OrderDeadlinesMapping", "MaximumBatchingWindowInSeconds", value=300),
          "OrderDeadlinesQueue: .* set VisibilityTimeout to 474 at least"),
     ],
+    "a_version_is_described_like_its_function": [
+        (properties("UserServiceLambda", "Description"), "UserServiceLambda: Lambda publishes no version"),
+    ],
     "every_queue_is_consumed": [
         (properties("UserEventsMapping", "EventSourceArn", value={"Fn::GetAtt": ["OrderProcessingQueue", "Arn"]}),
          "UserEventsQueue: nobody reads it"),
@@ -196,6 +205,21 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
         (properties("UserServiceLambda", "LoggingConfig", "LogGroup"), "UserServiceLambda: LoggingConfig.LogGroup"),
         (properties("ReportingDatabaseStack/DatabaseLogGroup", "LogGroupName", value="elsewhere"),
          "DatabaseCluster: there is no log group /aws/rds/cluster/dev-microservices-cluster/postgresql"),
+    ],
+    "the_key_outlives_what_is_encrypted_with_it": [
+        (Change("EncryptionKey", ("DeletionPolicy",), "Delete"), "EncryptionKey: .* set its DeletionPolicy to Retain"),
+        (Change("EncryptionKey", ("UpdateReplacePolicy",)), "EncryptionKey: .* set its UpdateReplacePolicy to Retain"),
+    ],
+    "a_bucket_keeps_its_policy": [
+        (Change("UserAvatarsBucketPolicy", ("DeletionPolicy",), "Retain"),
+         "UserAvatarsBucketPolicy: .* set its DeletionPolicy to Delete"),
+        (Change("UserAvatarsBucket", ("UpdateReplacePolicy",), "Retain"),
+         "UserAvatarsBucketPolicy: .* set its UpdateReplacePolicy to Retain"),
+    ],
+    "everything_says_what_encrypts_it": [
+        (properties("UserEventsQueue", "SqsManagedSseEnabled"), "UserEventsQueue: set SqsManagedSseEnabled"),
+        (properties("UserEventsQueue", "SqsManagedSseEnabled", value=True), "UserEventsQueue: set SqsManagedSseEnabled"),
+        (properties("CacheStack/RedisSecret", "KmsKeyId"), "RedisSecret: set KmsKeyId"),
     ],
     "nothing_holds_up_the_deletion_of_a_stack_for_trials": [
         (Change("UserTable", ("DeletionPolicy",), "Retain"), "UserTable: would stay behind"),
@@ -242,6 +266,7 @@ OUTSIDE_OF_THE_TABLE = {
     "a_function_is_in_the_vpc_only_for_something_in_it",
     "data_outlives_the_stack_in_prod",
     "no_output_tells_a_secret",
+    "nothing_is_kept_ready_that_nobody_calls",
     "the_essential_dashboard_is_free",
 }
 
@@ -276,7 +301,7 @@ class BrokenPromises(unittest.TestCase):
         stack.parameters["Environment"] = "prod"
         for expected in ["UserTable: would be lost: set its DeletionPolicy to Retain",
                          "UserAvatarsBucket: would be lost: set its UpdateReplacePolicy to Retain",
-                         "EncryptionKey: would be lost", "UserTable: set DeletionProtectionEnabled",
+                         "UserTable: set DeletionProtectionEnabled",
                          "DatabaseCluster: set DeletionProtection"]:
             self.refuse("data_outlives_the_stack_in_prod", stack, expected)
 
@@ -290,6 +315,31 @@ class BrokenPromises(unittest.TestCase):
         properties("UserServiceLambda", "TracingConfig", "Mode", value="PassThrough").apply(stack)
         self.assertRegex("\n".join(messages.changes_without_a_version(self.everything, stack)),
                          "UserServiceLambda: its TracingConfig changes without a new version")
+
+    def test_a_version_of_an_equal_function(self):
+        stack = copy.deepcopy(self.everything)
+        function = next(resource for resource in stack.all("AWS::Lambda::Function"))
+        version, = (version for version in stack.all("AWS::Lambda::Version")
+                    if version.target(version.properties["FunctionName"]) == function)
+        for resource in [function, version]:
+            resource.properties["Description"] = "other"
+        self.assertEqual([], list(messages.changes_without_a_version(self.everything, stack)))
+        self.assertRegex("\n".join(messages.versions_without_a_change(self.everything, stack)),
+                         f"{function.name}: gets a new version though nothing changes")
+
+    def test_a_target_group_of_another_function(self):
+        stack = copy.deepcopy(self.everything)
+        group = "LoadBalancerStack/UserServiceTargetGroup"
+        properties(group, "Targets", value=[{"Id": {"Ref": "OrderServiceArn"}}]).apply(stack)
+        self.assertRegex("\n".join(messages.targets_that_change_in_place(self.everything, stack)),
+                         "UserServiceTargetGroup: can't change its function")
+        properties(group, "Name", value="dev-user-service-tg-m").apply(stack)
+        self.assertEqual([], list(messages.targets_that_change_in_place(self.everything, stack)))
+
+    def test_environments_that_nobody_calls(self):
+        stack = expand(variants()[EVERYTHING_ON[1]])
+        properties("UserServiceManagedLambda", "PublishToLatestPublished").apply(stack)
+        self.refuse("nothing_is_kept_ready_that_nobody_calls", stack, "UserServiceManagedLambda: .* environments")
 
     def test_an_essential_dashboard_that_is_not_free(self):
         stack = expand({})
@@ -312,5 +362,7 @@ class BrokenPromises(unittest.TestCase):
     def test_a_switch_that_adds_nothing(self):
         stack = copy.deepcopy(self.everything)
         del stack.nested["CacheStack"]
-        self.assertIn("template.yaml: Cache adds no AWS::ElastiCache::ReplicationGroup",
-                      options.is_missing_when_all_is_on(stack))
+        names = ["RedisCluster", "UserService*Lambda"]
+        self.assertEqual(["template.yaml: Cache adds no RedisCluster",
+                          "template.yaml: UserServiceLambda is there without Cache"],
+                         options.is_not_added("Cache", names, stack, stack))

@@ -100,6 +100,8 @@ class Expansion(unittest.TestCase):
         self.assertEqual({"TableName": "users", "Key": {"Ref": "Key"}}, table.properties)
         self.assertEqual("template.yaml: Key", str(table.target(table.properties["Key"])))
         self.assertEqual(table, stack.target({"Fn::GetAtt": ["Inner", "Outputs.Table"]}))
+        self.assertEqual(["${Table.Arn}"], list(map(text, stack.with_outputs(
+            [{"Fn::GetAtt": ["Inner", "Outputs.Table"]}]))))
         self.assertEqual([], stack.all("AWS::Logs::LogGroup"))
         nested = stack.template["Resources"]["Inner"]["Properties"]
         self.assertEqual({"TemplateURL": "inner.json", "Parameters": {"Key": {"Fn::GetAtt": ["Key", "Arn"]}}}, nested)
@@ -114,6 +116,8 @@ class Expansion(unittest.TestCase):
         for parameters, expected in [
             ({"Environment": "prod", "CorsOrigins": "*"}, "CorsOrigins has to name the origins"),
             ({"LoadBalancer": "true"}, "LoadBalancer=true needs Network=vpc"),
+            ({"Environment": "prod", "CorsOrigins": "https://shop.example", "Network": "vpc", "LoadBalancer": "true"},
+             "LoadBalancer=true needs CertificateArn in prod"),
             ({"Compute": "managed-instances"}, "Compute=managed-instances needs Network=vpc"),
             ({"Cache": "true"}, "Cache=true needs Network=vpc"),
             ({"Reporting": "true"}, "Reporting=true needs Network=vpc"),

@@ -3,6 +3,8 @@
     .local/venv/bin/python -m unittest discover -s template-checks
 """
 
+import contextlib
+import functools
 import unittest
 from collections.abc import Iterable
 
@@ -13,12 +15,28 @@ import monitoring  # noqa: F401
 import network  # noqa: F401
 import options
 import reference
-from expansion import TEMPLATE, Stack, expand, load, texts
-from promises import PROMISES, statements
+from expansion import TEMPLATE, Stack, as_list, expand, load, texts
+from promises import PROMISES
 from variants import EVERYTHING_ON, variants
 
-# Of parameters that change functions and take any value.
-OTHER_VALUES = {"CorsOrigins": ["https://other.example"]}
+# What a deployment with other parameters may start from.
+STARTS = {"default": {}, "a network": {"Network": "vpc"}, **{name: variants()[name] for name in EVERYTHING_ON}}
+# Of parameters that take any value.
+OTHER_VALUES = {"CorsOrigins": "https://other.example", "MinCapacity": "3", "MaxCapacity": "20", "MaxVCpus": "64",
+                "OrderDeadlineSeconds": "60", "ThrottlingRateLimit": "100", "VpcCIDR": "10.1.0.0/16"}
+
+
+@functools.cache
+def updates() -> dict[str, tuple[Stack, Stack]]:
+    """What one other parameter makes of each start, as far as the template's rules allow it."""
+    found = {}
+    for start, given in STARTS.items():
+        before = expand(given)
+        for name, definition in load(TEMPLATE)["Parameters"].items():
+            for value in map(str, definition.get("AllowedValues", as_list(OTHER_VALUES.get(name)))):
+                with contextlib.suppress(ValueError):
+                    found[f"{start}: {name}={value}"] = before, expand(given | {name: value})
+    return found
 
 
 class Promises(unittest.TestCase):
@@ -49,29 +67,29 @@ class Promises(unittest.TestCase):
     def test_nothing_optional_remains_when_all_is_off(self):
         self.verify({"default": options.remains_when_all_is_off(self.stacks["default"])})
 
-    def test_everything_is_there_when_all_is_on(self):
-        self.verify({name: options.is_missing_when_all_is_on(self.stacks[name]) for name in EVERYTHING_ON})
+    def test_every_parameter_adds_what_it_is_for(self):
+        findings = {}
+        for variant in EVERYTHING_ON:
+            given = variants()[variant]
+            for parameter, names in options.added(given).items():
+                off = expand(options.without(parameter, given))
+                findings[f"{variant}: {parameter}"] = options.is_not_added(parameter, names, self.stacks[variant], off)
+        self.verify(findings)
 
     def test_everything_of_the_reference_is_there(self):
         absent = [set(reference.absent(self.stacks[name])) for name in EVERYTHING_ON]
         self.assertEqual(set(), set.intersection(*absent))
 
-    def test_parameters_that_change_a_function_publish_a_version(self):
-        given = variants()[EVERYTHING_ON[0]]
-        findings = {}
-        for name, definition in load(TEMPLATE)["Parameters"].items():
-            for value in map(str, definition.get("AllowedValues", OTHER_VALUES.get(name, []))):
-                try:
-                    changed = expand(given | {name: value})
-                except ValueError:
-                    continue  # A rule of the template refuses it.
-                findings[f"{name}={value}"] = messages.changes_without_a_version(self.stacks[EVERYTHING_ON[0]], changed)
-        self.verify(findings)
+    def test_other_parameters_can_be_deployed(self):
+        for check in [messages.changes_without_a_version, messages.versions_without_a_change,
+                      messages.targets_that_change_in_place]:
+            with self.subTest(check.__name__):
+                self.verify({what: check(*update) for what, update in updates().items()})
 
     def test_every_exception_is_needed(self):
         resources = [resource for stack in self.stacks.values() for resource in stack.all()]
-        found = [(resource, set(texts(statement.get("Action"))), place, value)
-                 for resource in resources for statement in statements(resource) if statement["Effect"] == "Allow"
+        found = [(resource, statement, place, value)
+                 for resource in resources for statement in access.grants(resource)
                  for place, value in access.wildcards(statement)]
         unused = [f"{known.type} {known.pattern}" for known in access.UNAVOIDABLE
                   if not any(known.covers(*wildcard) for wildcard in found)]
