@@ -98,16 +98,22 @@ class Cloud:
         """Take an action away from the function's role for a while."""
         iam, policy = self.client("iam"), {"RoleName": self.outputs["RoleName"], "PolicyName": "function"}
         document = iam.get_role_policy(**policy)["PolicyDocument"]
-        less = copy.deepcopy(document)
-        for statement in less["Statement"]:
-            actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-            statement["Action"] = [kept for kept in actions if kept != action]
-        less["Statement"] = [statement for statement in less["Statement"] if statement["Action"]]
-        iam.put_role_policy(**policy, PolicyDocument=json.dumps(less))
+        iam.put_role_policy(**policy, PolicyDocument=json.dumps(less(document, action)))
         try:
             yield
         finally:
             iam.put_role_policy(**policy, PolicyDocument=json.dumps(document))
+
+    @contextlib.contextmanager
+    def key_without(self, value: str):
+        """Take an action, or what narrows one, away from the policy of the key for a while."""
+        kms, key = self.client("kms"), {"KeyId": self.outputs["KeyId"], "PolicyName": "default"}
+        document = json.loads(kms.get_key_policy(**key)["Policy"])
+        kms.put_key_policy(**key, Policy=json.dumps(less(document, value)))
+        try:
+            yield
+        finally:
+            kms.put_key_policy(**key, Policy=json.dumps(document))
 
     def deploy(self, account: str) -> dict[str, str]:
         """Deploy the test template into an account and return its outputs."""
@@ -198,6 +204,22 @@ class Cloud:
         batches = [[record["dynamodb"]["Keys"]["id"]["S"] for record in event["Records"] if "dynamodb" in record]
                    for event in self.events() if "Records" in event]
         return [batch for batch in batches if set(batch) & set(ids)]
+
+
+def less(document: dict[str, Any], value: str) -> dict[str, Any]:
+    """A policy without an action, or without one of the values in its conditions."""
+    def without(node: Any) -> Any:
+        match node:
+            case dict():
+                return {key: without(member) for key, member in node.items()}
+            case list():
+                return [without(item) for item in node if item != value]
+        return [] if node == value else node
+
+    document = copy.deepcopy(document)
+    statements = [statement | {key: without(statement[key]) for key in ["Action", "Condition"] if key in statement}
+                  for statement in document["Statement"]]
+    return document | {"Statement": [statement for statement in statements if statement["Action"]]}
 
 
 def free_port() -> int:

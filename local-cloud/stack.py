@@ -17,6 +17,8 @@ import boto3
 import botocore.exceptions
 
 VARIANTS = Path(__file__).parent.parent / "template-checks" / "variants.json"
+# What `sam deploy` allows, too (samconfig.toml): no role has a name of its own.
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 # What callers call, whichever version of a function it stands for.
 ALIAS = "live"
 # How the settings begin in which a version differs from the function that it was published of.
@@ -62,7 +64,7 @@ def deploy(name: str, variant: str, own: dict[str, str]) -> None:
         values["HostedZoneId"] = _hosted_zone(values["DomainName"].partition(".")[2])
     change = cloudformation.update_stack if exists else cloudformation.create_stack
     stack_id = change(
-        StackName=name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        StackName=name, TemplateURL=template, Capabilities=CAPABILITIES,
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()])["StackId"]
     _require(stack_id, {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
     _require_served()
@@ -118,7 +120,7 @@ def delete(name: str) -> None:
 
 
 def _everything() -> Iterable[tuple[str, list[str]]]:
-    """What is in the cloud, besides what was there before the stack. A key takes days to go, so that it counts by its
+    """What is in the cloud, besides what was there before the stack. A key outlives it, so that it counts by its
     aliases."""
 
     def found(service: str, operation: str, path: str, name: str | None = None, wanted: Callable = lambda _: True,

@@ -29,12 +29,11 @@ POLLING_ACTIONS = {
 # What a function's role has to allow on its log group.
 LOGGING_ACTIONS = ["logs:CreateLogStream", "logs:PutLogEvents"]
 
-# What a function's role has to allow for the function to join a VPC.
-NETWORK_ACTIONS = [
-    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"]
+# Without which of a role's permissions AWS refuses to let a function join a VPC.
+NETWORK_ACTIONS = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"]
 
-# What a caller has to be allowed on the key that a resource is encrypted under.
+# What a caller has to be allowed, by the key's own policy or by the caller's, on the key that a resource is encrypted
+# under.
 KEY_ACTIONS = {
     "secretsmanager:GetSecretValue": ["kms:Decrypt"],
     "sqs:SendMessage": ["kms:GenerateDataKey", "kms:Decrypt"],
@@ -163,7 +162,7 @@ def key_permissions() -> None:
         key = None if denied or action not in KEY_ACTIONS else kms._resolve_key(_key_of(service, resource_arn))
         if key is None:
             return denied
-        context = {"kms:ViaService": f"{service}.{region}.amazonaws.com"}
+        context = {"kms:CallerAccount": get_account_id(), "kms:ViaService": f"{service}.{region}.amazonaws.com"}
         for key_action in KEY_ACTIONS[action]:
             if refused := enforce(access_key_id, key_action, "kms", region, key["Arn"], context):
                 return iam_evaluator.AuthError(
