@@ -44,8 +44,8 @@ pub(crate) enum Part {
     Role(&'static str),
     /// A key of the account that everything is encrypted under.
     Key,
-    /// Functions in the VPC.
-    Vpc,
+    /// A VPC, whether a function is in it or not.
+    Network,
     /// X-Ray.
     Traces,
 }
@@ -71,11 +71,11 @@ pub(crate) fn parts() -> HashSet<Part> {
     let functions = lambda("functions/")["Functions"].as_array().unwrap().clone();
     let aliases = json("kms", "TrentService.ListAliases", &json!({}));
     let key = format!("alias/{}", cloud::name("microservices"));
-    let any = |is: fn(&Value) -> bool| functions.iter().any(is);
+    let networks = query("ec2", &[("Action", "DescribeVpcs"), ("Version", "2016-11-15")]);
     let found = [
         (Part::Key, aliases["Aliases"].as_array().unwrap().iter().any(|alias| alias["AliasName"] == *key)),
-        (Part::Vpc, any(|function| !function["VpcConfig"]["SubnetIds"].as_array().is_none_or(Vec::is_empty))),
-        (Part::Traces, any(|function| function["TracingConfig"]["Mode"] == "Active")),
+        (Part::Network, texts(&networks, "isDefault").any(|is_default| is_default == "false")),
+        (Part::Traces, functions.iter().any(|function| function["TracingConfig"]["Mode"] == "Active")),
     ];
     found.into_iter().filter_map(|(part, there)| there.then_some(part)).collect()
 }

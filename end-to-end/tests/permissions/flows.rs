@@ -43,7 +43,7 @@ pub(crate) enum Flow {
     Log(&'static str),
     /// The service finds out whether its secret was rotated.
     Secret(&'static str, &'static str),
-    /// The function is changed while it is in a VPC.
+    /// The function, which is in the VPC of this deployment, is told to join it.
     Network,
 }
 

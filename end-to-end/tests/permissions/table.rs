@@ -141,14 +141,6 @@ fn common(service: &Common) -> Grants {
             "a row that can't become an event is set aside",
             Flow::Consequence(service.odd_row),
         )
-        .add(
-            "UseKey",
-            &["kms:Decrypt", "kms:GenerateDataKey"],
-            &["key"],
-            "what is set aside is encrypted",
-            Flow::Consequence(service.odd_row),
-        )
-        .only_with(Part::Key, "UseKey")
 }
 
 fn user_service() -> Grants {
@@ -263,19 +255,19 @@ fn product_service() -> Grants {
         .consumes("stock-requests", "stock is taken for orders", flows::order_is_confirmed)
         .add(
             "JoinVpc",
-            &[
-                "ec2:AssignPrivateIpAddresses",
-                "ec2:CreateNetworkInterface",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSubnets",
-                "ec2:UnassignPrivateIpAddresses",
-            ],
+            &["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"],
             &["*"],
             "the function joins the VPC",
             Flow::Network,
         )
-        .only_with(Part::Vpc, "JoinVpc")
+        .add(
+            "JoinVpc",
+            &["ec2:AssignPrivateIpAddresses", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"],
+            &["*"],
+            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
+            None,
+        )
+        .only_with(Part::Network, "JoinVpc")
 }
 
 fn order_service() -> Grants {
