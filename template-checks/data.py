@@ -142,6 +142,20 @@ def a_bucket_keeps_its_policy(stack: Stack) -> Iterator[str]:
 
 
 @promise
+def a_load_balancer_may_write_its_log_before_it_has_to(stack: Stack) -> Iterator[str]:
+    policies = {policy.target(policy.properties["Bucket"]): policy.name
+                for policy in stack.all("AWS::S3::BucketPolicy")}
+    for name, nested in stack.nested.items():
+        for balancer in nested.all("AWS::ElasticLoadBalancingV2::LoadBalancer"):
+            attributes = {item["Key"]: item["Value"] for item in balancer.properties["LoadBalancerAttributes"]}
+            bucket = balancer.target(attributes.get("access_logs.s3.bucket"))
+            waits = stack.template["Resources"][name].get("Metadata", {}).get("After")
+            if bucket and waits != {"Ref": policies.get(bucket)}:
+                yield f"template.yaml: {name}: its load balancer could be made first: " \
+                      f"let it wait for {policies.get(bucket)}"
+
+
+@promise
 def everything_says_what_encrypts_it(stack: Stack) -> Iterator[str]:
     """What is left out of a template when the key is switched on or off may stay as it was."""
     for queue in stack.all("AWS::SQS::Queue"):

@@ -186,15 +186,6 @@ def a_version_is_described_like_its_function(stack: Stack) -> Iterator[str]:
                   "another description alone: give Description the text of VersionDescription"
 
 
-@promise
-def nothing_is_kept_ready_that_nobody_calls(stack: Stack) -> Iterator[str]:
-    for function in stack.all("AWS::Lambda::Function"):
-        if "CapacityProviderConfig" in function.properties \
-                and function.properties.get("PublishToLatestPublished") is not False:
-            yield f"{function}: $LATEST.PUBLISHED would have environments of its own: " \
-                  "set PublishToLatestPublished to false"
-
-
 # What Lambda changes in a version that there is, and not by publishing another.
 IN_PLACE = {"FunctionScalingConfig"}
 

@@ -22,7 +22,7 @@ from variants import EVERYTHING_ON, variants
 # What a deployment with other parameters may start from.
 STARTS = {"default": {}, "a network": {"Network": "vpc"}, **{name: variants()[name] for name in EVERYTHING_ON}}
 # Of parameters that take any value.
-OTHER_VALUES = {"CorsOrigins": "https://other.example", "MinCapacity": "3", "MaxCapacity": "20", "MaxVCpus": "64",
+OTHER_VALUES = {"CorsOrigins": "https://other.example", "MinCapacity": "3", "MaxCapacity": "20", "MaxVCpus": "128",
                 "OrderDeadlineSeconds": "60", "ThrottlingRateLimit": "100", "VpcCIDR": "10.1.0.0/16"}
 
 
