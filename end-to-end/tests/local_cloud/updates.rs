@@ -42,6 +42,10 @@ fn a_deployment_interrupts_nobody_and_loses_nothing() {
     }
     let placed: usize = orders.iter().map(|(_, orders)| orders.len()).sum();
     println!("{placed} orders during the deployment");
+    assert!(
+        orders.iter().all(|(_, orders)| !orders.is_empty()),
+        "a customer did not order during the deployment"
+    );
     assert_eq!(admin.stock(&product), i64::from(STOCK) - 1 - i64::try_from(placed).unwrap());
 
     let path = format!("/api/orders/{}", settled["order_id"].as_str().unwrap());
