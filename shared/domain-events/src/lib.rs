@@ -20,4 +20,4 @@ mod timestamp;
 pub use envelope::{Event, MalformedEvent, Received};
 pub use money::{Currency, InvalidCurrency, Money};
 pub use payload::Payload;
-pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use timestamp::{Clock, InvalidTimestamp, Timestamp};

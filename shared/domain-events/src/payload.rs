@@ -47,12 +47,16 @@ payloads! {
     UserUpdated = "user_updated" (User),
     /// An account was deleted; whoever holds personal data of it removes that.
     UserDeleted = "user_deleted" (User),
+    /// An avatar is no longer its user's: deleted, or replaced by another. Its file is of no more use.
+    UserAvatarRemoved = "user_avatar_removed" (Avatar),
     /// A product is on offer.
     ProductCreated = "product_created" (Product),
     /// A product or its stock changed.
     ProductUpdated = "product_updated" (Product),
     /// A product is no longer on offer.
     ProductDeleted = "product_deleted" (Product),
+    /// An image is no longer a product's. Its file is of no more use.
+    ProductImageRemoved = "product_image_removed" (ProductImage),
     /// All lines of an order were taken from stock.
     StockReserved = "stock_reserved" (Reservation),
     /// An order can't be supplied; nothing was taken.
@@ -84,6 +88,24 @@ pub struct User {
     pub version: u64,
     /// When the account was created.
     pub created_at: Timestamp,
+}
+
+/// A picture of a user, without the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Avatar {
+    /// Whose it was.
+    pub user_id: Uuid,
+    /// The upload that it came by, which names its file.
+    pub upload_id: Uuid,
+}
+
+/// A picture of a product, without the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductImage {
+    /// Whose it was.
+    pub product_id: Uuid,
+    /// The upload that it came by, which names its file.
+    pub image_id: Uuid,
 }
 
 /// A product on offer.

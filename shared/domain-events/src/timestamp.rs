@@ -1,4 +1,11 @@
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::{PartialSchema, ToSchema};
@@ -36,6 +43,22 @@ impl Timestamp {
     /// Seconds since 1970-01-01T00:00:00Z, as DynamoDB's time to live counts.
     pub fn as_seconds(self) -> i64 {
         self.0.as_second()
+    }
+}
+
+/// What a service reads the time from. Clones of one that was moved move along.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    /// The present moment, as far as this clock knows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(Timestamp::now().as_millis() + self.0.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock forward: for tests of what happens after a month.
+    pub fn advance(&self, time: Duration) {
+        self.0.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 }
 
