@@ -6,7 +6,7 @@ use std::{
 };
 
 use access_token::{AccessTokens, Role};
-use domain_events::{Event, Received};
+use domain_events::{Clock, Event, Received};
 use dynamodb_store::Table;
 use order_service::OrderService;
 use product_service::ProductService;
@@ -57,7 +57,7 @@ impl Shop {
         let (users, products, orders) = (TestTable::users(), TestTable::products(), TestTable::orders());
         let table = |table: &TestTable| Table::new(&Emulator::sdk_config(), table.name());
         Arc::new(Self {
-            users: (Door::new(UserService::new(table(&users), secret.clone())), users),
+            users: (Door::new(UserService::new(table(&users), secret.clone(), Clock::default())), users),
             products: (Door::new(ProductService::new(table(&products), secret.clone())), products),
             orders: (Door::new(OrderService::new(table(&orders), secret.clone())), orders),
             tokens: AccessTokens::new(secret),

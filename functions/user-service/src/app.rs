@@ -1,5 +1,5 @@
 use access_token::{AccessTokens, IssuedToken, SigningError};
-use domain_events::Timestamp;
+use domain_events::Clock;
 use dynamodb_store::StoreError;
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ const TRIES: usize = 5;
 pub(crate) struct Accounts {
     users: Users,
     tokens: AccessTokens,
+    clock: Clock,
 }
 
 /// Why something could not be done with an account.
@@ -45,8 +46,8 @@ pub(crate) enum AccountError {
 }
 
 impl Accounts {
-    pub(crate) fn new(users: Users, tokens: AccessTokens) -> Self {
-        Self { users, tokens }
+    pub(crate) fn new(users: Users, tokens: AccessTokens, clock: Clock) -> Self {
+        Self { users, tokens, clock }
     }
 
     /// Opens an account for a customer.
@@ -57,7 +58,7 @@ impl Accounts {
         password: &Password,
     ) -> Result<User, AccountError> {
         let password_hash = PasswordHash::of(password).await?;
-        let account = Account::new(Uuid::now_v7(), email, name, password_hash, Timestamp::now());
+        let account = Account::new(Uuid::now_v7(), email, name, password_hash, self.clock.now());
         self.users.insert(&account).await?;
         Ok(account.user)
     }
@@ -109,7 +110,7 @@ impl Accounts {
             {
                 return Err(AccountError::WrongPassword);
             }
-            let after = before.changed(change.clone(), Timestamp::now());
+            let after = before.changed(change.clone(), self.clock.now());
             match self.users.replace(&before, &after).await {
                 Err(WriteError::Changed) => {}
                 result => return Ok(result.map(|()| after.user)?),

@@ -19,6 +19,7 @@ mod repository;
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
+use domain_events::Clock;
 use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, DEFAULT_TTL, SecretCache, required};
@@ -44,14 +45,15 @@ impl UserService {
         let users = Users::new(table.clone());
         let (secret, warm) = tokio::join!(SecretCache::load(config, secret_id, DEFAULT_TTL), users.ping());
         telemetry::can_fail("warming up the table", warm);
-        Ok(Self::new(table, secret?))
+        Ok(Self::new(table, secret?, Clock::default()))
     }
 
-    /// The service on a given table, with a given secret.
-    pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
+    /// The service on a given table, with a given secret and clock.
+    pub fn new(table: Table, secret: SecretCache<ApiSecret>, clock: Clock) -> Self {
         let (users, tokens) = (Users::new(table), AccessTokens::new(secret.clone()));
         let cursors = Cursors::new(secret.clone());
-        Self { accounts: Accounts::new(users.clone(), tokens.clone()), users, tokens, secret, cursors }
+        let accounts = Accounts::new(users.clone(), tokens.clone(), clock);
+        Self { accounts, users, tokens, secret, cursors }
     }
 }
 

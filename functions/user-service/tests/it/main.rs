@@ -12,6 +12,7 @@ mod samples;
 mod start;
 
 use access_token::{AccessTokens, Role};
+use domain_events::Clock;
 use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Dispatcher, Outbox};
 use lambda_runtime::Context;
@@ -35,6 +36,7 @@ struct Shop {
     table: Table,
     topic: TopicStub,
     tokens: AccessTokens,
+    clock: Clock,
     dispatcher: Dispatcher<UserService>,
 }
 
@@ -75,8 +77,10 @@ impl Shop {
             format!("{}/123456789012/test-users-stream-dlq", topic.endpoint()),
         );
         let tokens = AccessTokens::new(secret.clone());
-        let dispatcher = Dispatcher::new(UserService::new(table.clone(), secret), outbox, "test");
-        Self { rows, table, topic, tokens, dispatcher }
+        let clock = Clock::default();
+        let service = UserService::new(table.clone(), secret, clock.clone());
+        let dispatcher = Dispatcher::new(service, outbox, "test");
+        Self { rows, table, topic, tokens, clock, dispatcher }
     }
 
     /// Hands a raw event to the function.

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
+use domain_events::Timestamp;
 use futures_util::future::{join, join_all};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::door;
 
 use crate::{PASSWORD, Shop, assert_problem, registration};
@@ -16,6 +19,17 @@ async fn a_change_keeps_what_it_does_not_name() {
     assert_eq!((&after["version"], &after["created_at"]), (&json!(2), &before["created_at"]));
     assert_eq!(shop.me(&user.token).await.json(), after);
     assert_eq!(shop.log_in("ada@example.com", PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_change_says_when_it_was_made() {
+    let shop = Shop::open();
+    let user = shop.register("ada@example.com").await;
+    let time = |user: &Value, name| Timestamp::try_from(user[name].as_str().unwrap().to_owned()).unwrap();
+    shop.clock.advance(Duration::from_hours(24));
+    let changed = shop.change_me(&user.token, json!({"name": "Ada King"})).await.json();
+    let between = time(&changed, "updated_at").as_seconds() - time(&changed, "created_at").as_seconds();
+    assert!(between >= 24 * 60 * 60, "{changed}");
 }
 
 #[tokio::test]
