@@ -8,6 +8,8 @@ test says that the correction can be dropped.
 """
 
 import concurrent.futures
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -147,6 +149,18 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
             self.assertEqual(headers.get("x-forwarded-port"), "443")
 
         self.verify("http-forwarded", "sends the forwarding headers", check)
+
+    def test_http_source_address(self):
+        def check(cloud: Cloud):
+            path = f"/_aws/execute-api/{cloud.outputs['ApiId']}/api/users/me"
+            client = http.client.HTTPConnection("127.0.0.1", cloud.port, source_address=("127.0.0.2", 0))
+            with contextlib.closing(client):
+                client.request("GET", path, headers={"x-forwarded-for": "192.0.2.1"})
+                event = json.loads(client.getresponse().read())["event"]
+            self.assertEqual(event["requestContext"]["http"]["sourceIp"], "127.0.0.2")
+            self.assertEqual(event["headers"].get("x-forwarded-for"), "192.0.2.1, 127.0.0.2")
+
+        self.verify("http-source-address", "says where a request comes from", check)
 
     def test_http_payload_limits(self):
         def check(cloud: Cloud):

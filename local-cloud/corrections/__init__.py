@@ -34,6 +34,8 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "http-api-permissions": invocations.http_api_permissions,
     "http-cookies": http_events.http_cookies,
     "http-forwarded": http_events.http_forwarded,
+    # After the correction that reads it: the last one sees an event first.
+    "http-source-address": http_events.http_source_address,
     "http-payload-limits": http_events.http_payload_limits,
     "http-function-errors": http_events.http_function_errors,
     "stream-batches": streams.stream_batches,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from ministack.core.responses import get_request_client_ip
 from ministack.services import lambda_svc
 
 PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -30,6 +31,17 @@ def http_forwarded() -> None:
         headers, source = event["headers"], event["requestContext"]["http"]["sourceIp"]
         hops = [headers["x-forwarded-for"], source] if "x-forwarded-for" in headers else [source]
         headers.update({"x-forwarded-for": ", ".join(hops), "x-forwarded-port": "443", "x-forwarded-proto": "https"})
+        return call(event)
+
+    _around_http_calls(around)
+
+
+def http_source_address() -> None:
+    """Upstream says that every request comes from 127.0.0.1; AWS says where it comes from, which on this machine may be
+    any loopback address."""
+
+    def around(event, call: Call):
+        event["requestContext"]["http"]["sourceIp"] = get_request_client_ip()
         return call(event)
 
     _around_http_calls(around)
