@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use dynoxide::types::{Item, TRANSACTIONAL_CAPACITY_FACTOR, item_size, write_capacity_units};
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
-    Emulator, TopicStub,
+    BucketStub, Emulator, TopicStub,
     loopback::{listen, runtime},
 };
 
 /// One address for all that a function calls, which counts the calls: DynamoDB goes on to the [`Emulator`], topics and
-/// queues to a [`TopicStub`], and Secrets Manager is answered here.
+/// queues to a [`TopicStub`], objects to a [`BucketStub`], and Secrets Manager is answered here.
 ///
 /// DynamoDB's request units are what the emulator says that a call consumed: it follows the rules of AWS for item
 /// sizes, consistency, transactions and indexes. The emulator reports nothing for a write whose condition failed, which
@@ -48,6 +48,7 @@ pub struct Call {
 struct Counter {
     store: String,
     topic: TopicStub,
+    buckets: BucketStub,
     secret: String,
     client: ureq::Agent,
     calls: Mutex<Vec<Call>>,
@@ -63,6 +64,7 @@ impl CountingEndpoint {
         let state = Arc::new(Counter {
             store,
             topic: TopicStub::start(),
+            buckets: BucketStub::start(),
             secret: secret.into(),
             client,
             calls: Mutex::default(),
@@ -84,6 +86,11 @@ impl CountingEndpoint {
     /// What topics and queues took.
     pub fn topic(&self) -> &TopicStub {
         &self.state.topic
+    }
+
+    /// What is in the buckets.
+    pub fn buckets(&self) -> &BucketStub {
+        &self.state.buckets
     }
 
     /// The calls since this was asked last, in the order of their answers.
@@ -129,7 +136,20 @@ impl Counter {
         Ok((answer.status(), headers, body))
     }
 
-    fn answer(&self, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Response, ureq::Error> {
+    fn answer(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response, ureq::Error> {
+        // Objects have paths of their own; the others name in a header or in the body what is to be done.
+        if uri.path() != "/" && !headers.contains_key("x-amz-target") {
+            let (operation, answer) = self.buckets.answer(method, uri, headers, body);
+            let operation = operation.map_or_else(|| format!("{method} {uri}"), str::to_owned);
+            self.count(Call { operation, ..Call::default() });
+            return Ok(answer);
+        }
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         match target.and_then(|target| target.split_once('.')) {
             Some(("secretsmanager", operation)) => {
@@ -212,8 +232,14 @@ fn one_or_many(value: &Value) -> Vec<&Value> {
     }
 }
 
-async fn answer(State(state): State<Arc<Counter>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let answered = runtime().spawn_blocking(move || state.answer(&uri, &headers, &body)).await;
+async fn answer(
+    State(state): State<Arc<Counter>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answered = runtime().spawn_blocking(move || state.answer(&method, &uri, &headers, &body)).await;
     match answered {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),

@@ -18,6 +18,8 @@
 /// Raw Lambda events, and the answers to them.
 pub mod door;
 
+/// Buckets in memory.
+mod bucket_stub;
 /// All that a function calls, counted.
 mod counting;
 /// The DynamoDB emulator and its tables.
@@ -33,6 +35,7 @@ mod template;
 /// A topic and queues that fail on demand.
 mod topic_stub;
 
+pub use bucket_stub::BucketStub;
 pub use counting::{Call, CountingEndpoint};
 pub use emulator::{Emulator, TestTable};
 pub use loopback::sdk_config;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+/// Buckets in memory.
+mod bucket_stub;
 /// The endpoint that counts calls.
 mod counting;
 /// Events as the front doors make them.
