@@ -99,6 +99,13 @@ impl<Kind> Write<Kind> {
         self.when(attribute, "<=", number)
     }
 
+    /// The list has fewer elements than this; an absent attribute counts as an empty list.
+    pub fn if_shorter_than(mut self, list: &str, length: usize) -> Self {
+        let (name, length) = (self.placeholders.name(list), self.placeholders.value(length));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR size({name}) < {length})"));
+        self
+    }
+
     /// The row is at this version.
     pub fn if_version(self, version: u64) -> Self {
         self.if_equals("version", version)

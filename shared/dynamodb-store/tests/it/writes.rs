@@ -150,3 +150,18 @@ async fn an_error_shows_no_row() {
     let error = table.create("order_id", &row("1")).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("PENDING"));
 }
+
+#[tokio::test]
+async fn a_list_grows_up_to_its_bound() {
+    let table = table_with_row().await;
+    let longer = async |list: &str| {
+        table.update(key("1")).append(list, "x").if_shorter_than(list, 2).send::<Row>().await
+    };
+    assert_eq!(longer("history").await.unwrap().history, ["x"], "a list of its own, empty at first");
+    assert_eq!(longer("history").await.unwrap().history, ["x", "x"]);
+    assert_eq!(found(longer("history").await.unwrap_err()).unwrap().history, ["x", "x"]);
+    for _ in 0..2 {
+        longer("a list that no row has yet").await.unwrap();
+    }
+    longer("a list that no row has yet").await.unwrap_err();
+}
