@@ -2,6 +2,8 @@
 
 /// Requests of HTTP APIs.
 mod api_gateway_v2;
+/// Where a request came from.
+mod client_address;
 /// What browsers have to know for pages of other origins.
 mod cors;
 /// Requests of load balancers.
@@ -43,6 +45,7 @@ use crate::{
     batch::{OutOfTime, isolated, time_left},
 };
 
+pub use client_address::ClientAddress;
 pub(crate) use cors::Origins;
 
 /// The largest body that a service reads, in bytes.
@@ -147,9 +150,14 @@ fn read(source: HttpSource, event: &RawValue) -> Result<Request, Unreadable> {
             let mut request: ApiGatewayProxyRequest = serde_json::from_str(event).map_err(|_| Unreadable)?;
             // The conversion would put the stage in front of the path; routes know nothing of stages.
             request.request_context.stage = None;
+            let address =
+                request.request_context.identity.source_ip.as_deref().and_then(ClientAddress::named);
             let request = LambdaRequest::ApiGatewayV1(request);
             // The conversion panics on an address that is none, and a client can send one.
-            let request = catch_unwind(|| lambda_http::Request::from(request)).map_err(|_| Unreadable)?;
+            let mut request = catch_unwind(|| lambda_http::Request::from(request)).map_err(|_| Unreadable)?;
+            if let Some(address) = address {
+                request.extensions_mut().insert(address);
+            }
             Ok(request.map(body_of))
         }
     }

@@ -31,7 +31,7 @@ use tracing::{Instrument, error, error_span};
 
 use crate::http::Origins;
 pub use crate::{
-    http::BODY_LIMIT,
+    http::{BODY_LIMIT, ClientAddress},
     openapi::openapi,
     outbox::Outbox,
     service::{Change, Content, Fact, HandlerError, Message, Row, Service},

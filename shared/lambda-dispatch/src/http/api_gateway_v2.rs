@@ -13,7 +13,7 @@ use serde::{
 };
 
 use super::{
-    Unreadable,
+    ClientAddress, Unreadable,
     parts::{address, body},
 };
 
@@ -44,9 +44,12 @@ struct RequestContext<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Http<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
+    #[serde(borrow)]
+    source_ip: Option<Cow<'a, str>>,
 }
 
 /// Reads an event as the request that it stands for.
@@ -61,6 +64,9 @@ pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
     if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty()) {
         let cookies = HeaderValue::try_from(cookies.join("; ")).map_err(|_| Unreadable)?;
         request.headers_mut().insert(COOKIE, cookies);
+    }
+    if let Some(address) = event.request_context.http.source_ip.as_deref().and_then(ClientAddress::named) {
+        request.extensions_mut().insert(address);
     }
     Ok(request)
 }

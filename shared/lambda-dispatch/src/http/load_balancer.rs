@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::{
-    Unreadable,
+    ClientAddress, Unreadable,
     parts::{address, body},
 };
 
@@ -46,6 +46,9 @@ pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
     *request.method_mut() = Method::from_bytes(event.http_method.as_bytes()).map_err(|_| Unreadable)?;
     *request.uri_mut() = uri;
     *request.headers_mut() = header_map(headers)?;
+    if let Some(address) = ClientAddress::forwarded(request.headers()) {
+        request.extensions_mut().insert(address);
+    }
     Ok(request)
 }
 

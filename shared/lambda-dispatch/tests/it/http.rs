@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use test_support::door::{self, HttpAnswer};
+use test_support::door::{self, HttpAnswer, HttpEvent};
 
 use crate::probe::Probe;
 
@@ -58,6 +58,45 @@ async fn a_path_means_the_same_through_either_front_door() {
             assert_eq!(balancer.json()["instance"], gateway.json()["instance"], "{encoded}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_comes_from_where_the_front_door_saw_it_come_from() {
+    let (_, door) = Probe::door();
+    for front in [door::http_v2, door::http_v1, door::alb] {
+        for address in ["192.0.2.7", "2001:db8::7"] {
+            let request = front("GET", "/api/probes/address").sent_from(address);
+            assert_eq!(door.http(request.clone()).await.body, address);
+            // What a client says of itself is not asked.
+            for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
+                let answer = door.http(request.clone().header(header, "198.51.100.9")).await;
+                assert_eq!(answer.body, address, "{header}");
+            }
+        }
+        let answer = door.http(front("GET", "/api/probes/address").sent_from("unknown")).await;
+        assert_eq!(answer.body, "nobody knows");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_say_where_it_comes_from_is_answered() {
+    let (_, door) = Probe::door();
+    let answered =
+        async |event: Value| HttpAnswer::parse(&door.invoke(&event.to_string()).await.unwrap()).body;
+    let event = |front: fn(&str, &str) -> HttpEvent| -> Value {
+        serde_json::from_str(&front("GET", "/api/probes/address").build()).unwrap()
+    };
+    let mut v2 = event(door::http_v2);
+    let mut v1 = event(door::http_v1);
+    let mut balancer = event(door::alb);
+    for none in [Value::Null, json!("")] {
+        v2["requestContext"]["http"]["sourceIp"] = none.clone();
+        v1["requestContext"]["identity"]["sourceIp"] = none;
+        assert_eq!(answered(v2.clone()).await, "nobody knows");
+        assert_eq!(answered(v1.clone()).await, "nobody knows");
+    }
+    balancer["multiValueHeaders"].as_object_mut().unwrap().remove("x-forwarded-for");
+    assert_eq!(answered(balancer).await, "nobody knows");
 }
 
 #[tokio::test]

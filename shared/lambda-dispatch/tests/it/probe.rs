@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, extract::State, http::StatusCode};
 use domain_events::{Event, Payload, Timestamp, payload};
-use lambda_dispatch::{Change, Content, Fact, HandlerError, Message, Service};
+use lambda_dispatch::{Change, ClientAddress, Content, Fact, HandlerError, Message, Service};
 use problem_details::Problem;
 use serde_json::{Value, json};
 use test_support::door::Door;
@@ -64,7 +64,7 @@ impl Probe {
 }
 
 lambda_dispatch::routes! {
-    Probe: read, write, panic, forever, meet
+    Probe: read, write, address, panic, forever, meet
 }
 
 impl Service for Probe {
@@ -133,6 +133,11 @@ async fn read() -> &'static str {
 #[utoipa::path(post, path = "/api/probes", responses((status = 201, description = "Fine")))]
 async fn write(body: String) -> (StatusCode, String) {
     (StatusCode::CREATED, body.len().to_string())
+}
+
+#[utoipa::path(get, path = "/api/probes/address", responses((status = 200, description = "Whose request it is")))]
+async fn address(client: Option<ClientAddress>) -> String {
+    client.map_or("nobody knows".to_owned(), |ClientAddress(address)| address.to_string())
 }
 
 #[utoipa::path(get, path = "/api/probes/panic", responses((status = 200, description = "Never")))]

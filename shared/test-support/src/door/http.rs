@@ -14,6 +14,8 @@ pub struct HttpEvent {
     path: String,
     /// As it stands in a URL.
     query: String,
+    /// Where the front door sees it come from.
+    address: String,
     headers: Vec<(String, String)>,
     body: Option<String>,
     is_base64: bool,
@@ -60,12 +62,12 @@ impl HttpEvent {
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
+            address: "192.0.2.1".to_owned(),
             headers: Vec::new(),
             body: None,
             is_base64: false,
         }
         .header("host", "api.example.com")
-        .header("x-forwarded-for", "192.0.2.1")
         .header("x-forwarded-proto", "https")
     }
 
@@ -74,6 +76,12 @@ impl HttpEvent {
         let name = name.to_lowercase();
         self.headers.retain(|(known, _)| *known != name);
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Comes from an address. In `x-forwarded-for` it follows what the client may have sent there.
+    pub fn sent_from(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
         self
     }
 
@@ -121,7 +129,7 @@ impl HttpEvent {
         };
         if !matches!(self.front, Front::LoadBalancer) {
             event["headers"] =
-                self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+                self.received_headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         }
         event["isBase64Encoded"] = self.is_base64.into();
         if let Some(body) = &self.body {
@@ -155,7 +163,7 @@ impl HttpEvent {
                     "method": self.method,
                     "path": self.path,
                     "protocol": "HTTP/1.1",
-                    "sourceIp": "192.0.2.1",
+                    "sourceIp": self.address,
                     "userAgent": "test",
                 },
                 "requestId": "JKJaXmPLvHcESHA=",
@@ -194,7 +202,7 @@ impl HttpEvent {
                 "accountId": "123456789012",
                 "apiId": "api-id",
                 "httpMethod": self.method,
-                "identity": {"sourceIp": "192.0.2.1", "userAgent": "test"},
+                "identity": {"sourceIp": self.address, "userAgent": "test"},
                 "path": self.path,
                 "protocol": "HTTP/1.1",
                 "requestId": "41b45ea3-70b5-11e6-b7bd-69b5aaebc7d9",
@@ -227,7 +235,16 @@ impl HttpEvent {
     }
 
     fn each_header(&self) -> Map<String, Value> {
-        self.headers.iter().map(|(name, value)| (name.clone(), json!([value]))).collect()
+        self.received_headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect()
+    }
+
+    /// The client's headers and what every front door makes of `x-forwarded-for`.
+    fn received_headers(&self) -> impl Iterator<Item = (&str, String)> {
+        let (sent, others): (Vec<_>, Vec<_>) =
+            self.headers.iter().partition(|(name, _)| name == "x-forwarded-for");
+        let hops = sent.into_iter().map(|(_, value)| value.as_str()).chain([&*self.address]);
+        let forwarded = ("x-forwarded-for", hops.collect::<Vec<_>>().join(", "));
+        others.into_iter().map(|(name, value)| (name.as_str(), value.clone())).chain([forwarded])
     }
 
     fn decoded_query(&self) -> Vec<(String, String)> {

@@ -52,6 +52,20 @@ fn the_other_front_doors_have_their_own_shapes() {
 }
 
 #[test]
+fn every_front_door_says_where_a_request_comes_from() {
+    let sent =
+        |request: HttpEvent| built(&request.header("x-forwarded-for", "198.51.100.9").sent_from("192.0.2.7"));
+    let event = sent(door::http_v2("GET", "/"));
+    assert_eq!(event["requestContext"]["http"]["sourceIp"], "192.0.2.7");
+    assert_eq!(event["headers"]["x-forwarded-for"], "198.51.100.9, 192.0.2.7");
+    let event = sent(door::http_v1("GET", "/"));
+    assert_eq!(event["requestContext"]["identity"]["sourceIp"], "192.0.2.7");
+    let event = sent(door::alb("GET", "/"));
+    assert_eq!(event["multiValueHeaders"]["x-forwarded-for"], json!(["198.51.100.9, 192.0.2.7"]));
+    assert_eq!(built(&door::http_v2("GET", "/"))["headers"]["x-forwarded-for"], "192.0.2.1");
+}
+
+#[test]
 fn answers_are_read_whatever_their_shape() {
     let answer = HttpAnswer::parse(
         &json!({
