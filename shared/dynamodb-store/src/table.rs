@@ -155,6 +155,12 @@ impl Table {
         Update::new(self.clone(), key).if_exists()
     }
 
+    /// Starts a change of the row at `key`, which is made if it does not exist. A condition on an attribute lets no
+    /// row be made.
+    pub fn upsert(&self, key: Key) -> Update {
+        Update::new(self.clone(), key)
+    }
+
     /// Starts the removal of the row at `key`. Without a condition an absent row is no error.
     pub fn delete(&self, key: Key) -> Delete {
         Delete::new(self.clone(), key)

@@ -14,7 +14,7 @@ use crate::table::{Key, Table, from_item};
 
 /// One write of one row under conditions, which all have to hold. Attributes are named, not paths.
 ///
-/// Made by [`Table::update`] and [`Table::delete`]; sent alone or as part of a
+/// Made by [`Table::update`], [`Table::upsert`] and [`Table::delete`]; sent alone or as part of a
 /// [`Transaction`](crate::Transaction).
 #[must_use = "nothing is written before it is sent or committed"]
 pub struct Write<Kind> {
@@ -26,7 +26,7 @@ pub struct Write<Kind> {
     kind: PhantomData<Kind>,
 }
 
-/// A change of an existing row.
+/// A change of a row.
 pub type Update = Write<Change>;
 /// The removal of a row.
 pub type Delete = Write<Removal>;

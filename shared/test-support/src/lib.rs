@@ -24,6 +24,8 @@ mod bucket_stub;
 mod counting;
 /// The DynamoDB emulator and its tables.
 mod emulator;
+/// What is logged, for a test to look at.
+mod logs;
 /// Client configuration and the runtime for servers of this crate.
 mod loopback;
 /// The Lambda Runtime API, for tests that start a whole function.
@@ -38,6 +40,7 @@ mod topic_stub;
 pub use bucket_stub::BucketStub;
 pub use counting::{Call, CountingEndpoint};
 pub use emulator::{Emulator, TestTable};
+pub use logs::Logs;
 pub use loopback::sdk_config;
 pub use runtime_api::RuntimeApi;
 pub use samples::samples;

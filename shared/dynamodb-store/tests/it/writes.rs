@@ -1,4 +1,5 @@
 use dynamodb_store::{Consistency, Item, Key, StoreError, Table, from_item};
+use serde::{Deserialize, Serialize};
 
 use crate::{Row, orders, row};
 
@@ -67,6 +68,53 @@ async fn an_update_never_makes_a_row() {
     assert_eq!(found(error), None);
     let stored = table.get::<Row>(&key("1"), Consistency::Strong).await.unwrap();
     assert_eq!(stored, None);
+}
+
+#[tokio::test]
+async fn an_upsert_makes_the_row_or_changes_what_it_names() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Counter {
+        order_id: String,
+        hits: i64,
+        #[serde(default)]
+        reason: Option<String>,
+    }
+    let table = orders();
+    let counter = |hits, reason: Option<&str>| Counter {
+        order_id: "1".to_owned(),
+        hits,
+        reason: reason.map(str::to_owned),
+    };
+    let hit = || table.upsert(key("1")).add("hits", 1);
+    assert_eq!(hit().send::<Counter>().await.unwrap(), counter(1, None));
+    assert_eq!(hit().set("reason", "again").send::<Counter>().await.unwrap(), counter(2, Some("again")));
+    let error =
+        table.upsert(key("2")).add("hits", 1).if_at_most("hits", 5).send::<Counter>().await.unwrap_err();
+    assert!(matches!(error, StoreError::ConditionFailed { item: None }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_map_equals_what_has_the_same_members() {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Mark {
+        by: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        times: Option<u64>,
+    }
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Marked {
+        mark: Mark,
+    }
+    let table = orders();
+    let mark = |by: &str, times| Mark { by: by.to_owned(), times };
+    let marked = mark("Ada", Some(1));
+    table.upsert(key("1")).set("mark", &marked).send::<Marked>().await.unwrap();
+    let again = || table.update(key("1")).set("mark", &marked);
+    assert_eq!(again().if_equals("mark", &marked).send::<Marked>().await.unwrap().mark, marked);
+    for other in [mark("Eve", Some(1)), mark("Ada", Some(2)), mark("Ada", None)] {
+        let error = again().if_equals("mark", &other).send::<Marked>().await.unwrap_err();
+        assert!(matches!(error, StoreError::ConditionFailed { item: Some(_) }), "{other:?}: {error:?}");
+    }
 }
 
 #[tokio::test]

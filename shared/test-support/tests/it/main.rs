@@ -10,5 +10,7 @@ mod counting;
 mod door;
 /// Tables and streams of the emulator.
 mod emulator;
+/// The log as tests see it.
+mod logs;
 /// The topic that fails on demand.
 mod topic_stub;
