@@ -58,7 +58,10 @@ impl Shop {
         let table = |table: &TestTable| Table::new(&Emulator::sdk_config(), table.name());
         Arc::new(Self {
             users: (Door::new(UserService::new(table(&users), secret.clone(), Clock::default())), users),
-            products: (Door::new(ProductService::new(table(&products), secret.clone())), products),
+            products: (
+                Door::new(ProductService::new(table(&products), secret.clone(), Clock::default())),
+                products,
+            ),
             orders: (Door::new(OrderService::new(table(&orders), secret.clone())), orders),
             tokens: AccessTokens::new(secret),
             subscriptions: test_support::subscriptions(),

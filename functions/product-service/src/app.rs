@@ -3,7 +3,6 @@ mod known_offers;
 
 use std::collections::HashSet;
 
-use domain_events::Timestamp;
 use dynamodb_store::StoreError;
 use uuid::Uuid;
 
@@ -30,7 +29,7 @@ pub(crate) enum StockError {
 impl ProductService {
     /// Puts a new product on offer.
     pub(crate) async fn create(&self, new: NewProduct) -> Result<Product, StoreError> {
-        let product = new.into_product(Uuid::now_v7(), Timestamp::now());
+        let product = new.into_product(Uuid::now_v7(), self.clock.now());
         self.repository.create(&product).await?;
         Ok(product)
     }
@@ -41,7 +40,7 @@ impl ProductService {
         // Most orders need nothing but their write: the conditions under which it happens tell whether what is known
         // still holds. To refuse an order takes a look at its products as they are.
         if let Some(offers) = self.known_offers.of(lines) {
-            let reservation = Reservation::decide(order_id, lines, &offers, Timestamp::now());
+            let reservation = Reservation::decide(order_id, lines, &offers, self.clock.now());
             if reservation.state == ReservationState::Reserved
                 && self.reserve(&reservation).await? == Outcome::Written
             {
@@ -54,7 +53,7 @@ impl ProductService {
                 return Ok(());
             }
             self.known_offers.see(&offers);
-            let reservation = Reservation::decide(order_id, lines, &offers, Timestamp::now());
+            let reservation = Reservation::decide(order_id, lines, &offers, self.clock.now());
             if self.reserve(&reservation).await? == Outcome::Written {
                 return Ok(());
             }
@@ -74,7 +73,7 @@ impl ProductService {
     /// be taken when it does.
     pub(crate) async fn release(&self, order_id: Uuid) -> Result<(), StockError> {
         for _ in 0..DECISIONS {
-            let now = Timestamp::now();
+            let now = self.clock.now();
             let outcome = match self.repository.reservation(order_id).await? {
                 None => self.repository.reserve(&Reservation::tombstone(order_id, now)).await?,
                 Some(reservation) if reservation.state == ReservationState::Reserved => {

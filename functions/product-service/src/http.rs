@@ -7,7 +7,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use deserr::Deserr;
-use domain_events::Timestamp;
 use dynamodb_store::{Consistency, CursorError, StoreError};
 use http::{
     HeaderName, HeaderValue, StatusCode,
@@ -132,7 +131,7 @@ async fn replace(
     IfMatch(version): IfMatch,
     Json(body): Json<ReplacementBody>,
 ) -> Result<Tagged, Problem> {
-    Ok(Tagged(service.repository.change(id, body.into(), version, Timestamp::now()).await?))
+    Ok(Tagged(service.repository.change(id, body.into(), version, service.clock.now()).await?))
 }
 
 /// Changes the fields that are given
@@ -157,7 +156,7 @@ async fn patch(
     if change.is_empty() {
         return Err(Problem::invalid_field("", "must have at least one field"));
     }
-    Ok(Tagged(service.repository.change(id, change, version, Timestamp::now()).await?))
+    Ok(Tagged(service.repository.change(id, change, version, service.clock.now()).await?))
 }
 
 /// Takes a product off offer
@@ -202,7 +201,7 @@ async fn change_stock(
     IfMatch(version): IfMatch,
     Json(StockBody { change }): Json<StockBody>,
 ) -> Result<Tagged, Problem> {
-    Ok(Tagged(service.repository.change_stock(id, change, version, Timestamp::now()).await?))
+    Ok(Tagged(service.repository.change_stock(id, change, version, service.clock.now()).await?))
 }
 
 /// The tag of a page: ids and versions stand for all that it says.

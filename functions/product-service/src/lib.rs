@@ -18,6 +18,7 @@ mod repository;
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
+use domain_events::Clock;
 use dynamodb_store::{Cursors, Table};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
@@ -33,6 +34,7 @@ pub struct ProductService {
     tokens: AccessTokens,
     cursors: Cursors,
     known_offers: KnownOffers,
+    clock: Clock,
 }
 
 impl ProductService {
@@ -45,11 +47,11 @@ impl ProductService {
         let (secret, warm_up) =
             tokio::join!(SecretCache::load(aws, secret_id, service_config::DEFAULT_TTL), repository.reach());
         telemetry::can_fail("warming up the table", warm_up);
-        Ok(Self::new(table, secret?))
+        Ok(Self::new(table, secret?, Clock::default()))
     }
 
-    /// The service over a given table and secret.
-    pub fn new(table: Table, secret: SecretCache<ApiSecret>) -> Self {
+    /// The service over a given table, secret and clock.
+    pub fn new(table: Table, secret: SecretCache<ApiSecret>, clock: Clock) -> Self {
         let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
         Self {
             repository: Repository::new(table),
@@ -57,6 +59,7 @@ impl ProductService {
             secret,
             cursors,
             known_offers: KnownOffers::default(),
+            clock,
         }
     }
 }

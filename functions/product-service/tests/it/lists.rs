@@ -131,7 +131,7 @@ async fn a_cursor_outlives_one_rotation_of_the_secret() {
     let (old, new) = ("a signing secret that is long enough", "another signing secret, after a rotation");
     let next_page = door::http_v2("GET", "/api/products").query("cursor", &cursor).build();
     for (secret, expected) in [(secret(new, Some(old)), 200), (secret(new, None), 400)] {
-        let rotated = dispatcher(&shop.table, &shop.topic, &secret);
+        let rotated = dispatcher(&shop.table, &shop.topic, &secret, &shop.clock);
         assert_eq!(HttpAnswer::parse(&send(&rotated, next_page.clone()).await).status, expected);
     }
 }

@@ -10,7 +10,7 @@ mod stock;
 mod stream;
 
 use access_token::{AccessTokens, Role};
-use domain_events::{Event, Payload, Received, Timestamp, payload};
+use domain_events::{Clock, Event, Payload, Received, Timestamp, payload};
 use dynamodb_store::{Consistency, Key, Table};
 use futures_util::future::BoxFuture;
 use lambda_dispatch::{Dispatcher, Outbox};
@@ -35,6 +35,7 @@ struct Shop {
     table: TestTable,
     topic: TopicStub,
     tokens: AccessTokens,
+    clock: Clock,
     dispatcher: Dispatcher<ProductService>,
 }
 
@@ -42,8 +43,9 @@ impl Shop {
     fn open() -> Self {
         let (table, topic) = (TestTable::products(), TopicStub::start());
         let secret = secret("a signing secret that is long enough", None);
-        let dispatcher = dispatcher(&table, &topic, &secret);
-        Self { table, topic, tokens: AccessTokens::new(secret), dispatcher }
+        let clock = Clock::default();
+        let dispatcher = dispatcher(&table, &topic, &secret, &clock);
+        Self { table, topic, tokens: AccessTokens::new(secret), clock, dispatcher }
     }
 
     /// Hands a raw event to the service.
@@ -139,12 +141,13 @@ fn dispatcher(
     table: &TestTable,
     topic: &TopicStub,
     secret: &SecretCache<ApiSecret>,
+    clock: &Clock,
 ) -> Dispatcher<ProductService> {
     let store = Table::new(&Emulator::sdk_config(), table.name());
     let topic_arn = "arn:aws:sns:us-east-1:123456789012:dev-product-events".to_owned();
     let stream_dlq = format!("{}/123456789012/dev-products-stream-dlq", topic.endpoint());
     let outbox = Outbox::new(&topic.sdk_config(), topic_arn, stream_dlq);
-    Dispatcher::new(ProductService::new(store, secret.clone()), outbox, "dev")
+    Dispatcher::new(ProductService::new(store, secret.clone(), clock.clone()), outbox, "dev")
 }
 
 async fn send(dispatcher: &Dispatcher<ProductService>, event: String) -> String {

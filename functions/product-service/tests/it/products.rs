@@ -1,6 +1,9 @@
 //! Products over HTTP.
 
+use std::time::Duration;
+
 use access_token::Role;
+use domain_events::Timestamp;
 use serde_json::{Value, json};
 use test_support::door::{self, HttpAnswer};
 use uuid::Uuid;
@@ -42,6 +45,22 @@ async fn a_new_product_is_answered_and_can_be_read_by_anybody() {
     let read = shop.http(door::http_v2("GET", created.header("location").unwrap())).await;
     assert_eq!((read.status, read.header("etag"), read.json()), (200, Some("\"1\""), product));
     assert_eq!(read.header("cache-control"), Some("public, max-age=5"));
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_services_clock() {
+    let shop = Shop::open();
+    let before = shop.clock.now();
+    shop.clock.advance(Duration::from_secs(3600));
+    let id = shop.product(1).await;
+    let time = async |field: &str| {
+        let text = shop.read(id).await.json()[field].as_str().unwrap().to_owned();
+        Timestamp::try_from(text).unwrap().as_seconds() - before.as_seconds()
+    };
+    assert!((3600..3700).contains(&time("created_at").await));
+    shop.clock.advance(Duration::from_secs(3600));
+    shop.admin(door::http_v2("PATCH", &path(id)).json(&json!({"name": "Cup"}))).await;
+    assert!((7200..7300).contains(&time("updated_at").await));
 }
 
 #[tokio::test]
