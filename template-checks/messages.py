@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from expansion import Resource, Stack, as_list, text
-from promises import at, function_of, promise
+from promises import at, function_of, promise, statements
 
 FOURTEEN_DAYS_S = 14 * 24 * 3600
 # What an HTTP API waits for an integration that says nothing else.
@@ -37,6 +37,41 @@ def every_queue_has_a_dead_letter_queue_or_is_one(stack: Stack) -> Iterator[str]
             yield f"{queue}: set maxReceiveCount to 3"
         if queue.properties.get("ReceiveMessageWaitTimeSeconds") != 20:
             yield f"{queue}: set ReceiveMessageWaitTimeSeconds to 20, so that nobody pays for asking an empty queue"
+
+
+@promise
+def every_queue_takes_from_those_who_send_to_it_alone(stack: Stack) -> Iterator[str]:
+    wanted: dict[Resource, set[tuple[str, str]]] = {}
+
+    def needs(queue: Resource | None, service: str, source: str) -> None:
+        if queue:
+            wanted.setdefault(queue, set()).add((service, source))
+
+    for subscription in stack.all("AWS::SNS::Subscription"):
+        topic = text(subscription.properties["TopicArn"])
+        for place in [("Endpoint",), ("RedrivePolicy", "deadLetterTargetArn")]:
+            needs(subscription.target(at(subscription.properties, *place)), "sns.amazonaws.com", topic)
+    for bucket in stack.all("AWS::S3::Bucket"):
+        name = f"arn:${{AWS::Partition}}:s3:::{text(bucket.properties['BucketName'])}"
+        for notification in as_list(at(bucket.properties, "NotificationConfiguration", "QueueConfigurations")):
+            needs(bucket.target(notification["Queue"]), "s3.amazonaws.com", name)
+
+    for queue in stack.all("AWS::SQS::Queue"):
+        allowed = set()
+        for policy in stack.all("AWS::SQS::QueuePolicy"):
+            for statement in statements(policy):
+                if statement["Effect"] == "Allow" and queue in map(policy.target, as_list(statement["Resource"])):
+                    service = at(statement, "Principal", "Service")
+                    allowed.add((service, text(at(statement, "Condition", "ArnEquals", "aws:SourceArn"))))
+                    # A bucket's ARN names no account, and its name can be another's once it is deleted.
+                    if service == "s3.amazonaws.com" and not at(statement, "Condition", "StringEquals",
+                                                                "aws:SourceAccount"):
+                        yield f"{policy}: {statement['Sid']} would take from a bucket of that name in any account: " \
+                              "name the account in aws:SourceAccount"
+        for service, source in sorted(wanted.get(queue, set()) - allowed):
+            yield f"{queue}: {service} may not send to it for {source}: allow that in its policy"
+        for service, source in sorted(allowed - wanted.get(queue, set())):
+            yield f"{queue}: {service} may send to it for {source}, which does not: refuse that in its policy"
 
 
 @promise

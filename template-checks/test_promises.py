@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import access
 import data  # noqa: F401 – its promises
+import files  # noqa: F401
 import messages
 import monitoring  # noqa: F401
 import network  # noqa: F401
@@ -22,7 +23,7 @@ from variants import EVERYTHING_ON, variants
 # What a deployment with other parameters may start from.
 STARTS = {"default": {}, "a network": {"Network": "vpc"}, **{name: variants()[name] for name in EVERYTHING_ON}}
 # Of parameters that take any value.
-OTHER_VALUES = {"CorsOrigins": "https://other.example", "MinCapacity": "3", "MaxCapacity": "20", "MaxVCpus": "128",
+OTHER_VALUES = {"CdnUrl": "https://other.example", "CorsOrigins": "https://other.example", "MinCapacity": "3", "MaxCapacity": "20", "MaxVCpus": "128",
                 "OrderDeadlineSeconds": "60", "ThrottlingRateLimit": "100", "VpcCIDR": "10.1.0.0/16"}
 
 
