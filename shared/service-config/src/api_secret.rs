@@ -1,5 +1,9 @@
+use std::str::FromStr;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+
+use crate::{MalformedSecret, secret_text};
 
 /// An HMAC key that is shorter than the hash's output weakens the signature (RFC 7518, section 3.2).
 const MIN_JWT_SECRET_BYTES: usize = 32;
@@ -47,6 +51,15 @@ impl ApiSecret {
     /// Signs access tokens.
     pub fn jwt_secret(&self) -> &SecretString {
         &self.jwt_secret
+    }
+}
+
+/// Reads the secret's text as [`SecretCache`](crate::SecretCache) does.
+impl FromStr for ApiSecret {
+    type Err = MalformedSecret;
+
+    fn from_str(text: &str) -> Result<Self, MalformedSecret> {
+        secret_text::parse(text)
     }
 }
 

@@ -26,6 +26,7 @@ pub use api_secret::{ApiSecret, WeakSecret};
 pub use aws::aws;
 pub use error::ConfigError;
 pub use secret_cache::{DEFAULT_TTL, SecretCache, Version, Versions};
+pub use secret_text::MalformedSecret;
 
 /// The environment variable `name`; a variable that is empty counts as missing.
 pub fn required(name: &str) -> Result<String, ConfigError> {

@@ -19,7 +19,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, MalformedSecre
 ///
 /// serde_json's own error would quote the value that it did not like.
 #[derive(Debug)]
-pub(crate) struct MalformedSecret(String);
+pub struct MalformedSecret(String);
 
 impl de::Error for MalformedSecret {
     fn custom<T: Display>(message: T) -> Self {
