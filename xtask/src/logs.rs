@@ -10,11 +10,11 @@ use crate::{
 
 const POLL: Duration = Duration::from_millis(500);
 
-/// Prints what a service logged in the running shop.
-pub(crate) fn run(service: &str, follow: bool) -> Result<()> {
+/// Prints what a function logged in the running shop.
+pub(crate) fn run(function: &str, follow: bool) -> Result<()> {
     let cloud = Cloud::running().context("the shop is not running: start it with `cargo xtask up`")?;
     let aws = cloud.aws();
-    let group = format!("/aws/lambda/{ENVIRONMENT}-{service}");
+    let group = format!("/aws/lambda/{ENVIRONMENT}-{function}");
     // The local cloud keeps one log stream per invocation and writes it at once, at the invocation's end.
     let mut printed = HashSet::new();
     loop {

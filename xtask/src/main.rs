@@ -62,11 +62,11 @@ enum Task {
     },
     /// Tell the story of an order against the running shop: request, answer, events
     Demo,
-    /// Print what a service logged in the running shop
+    /// Print what a function logged in the running shop
     Logs {
-        /// user-service, product-service or order-service
-        #[arg(value_parser = tools::SERVICES)]
-        service: String,
+        /// user-service, product-service, order-service or secret-rotation
+        #[arg(value_parser = tools::FUNCTIONS)]
+        function: String,
         /// Go on with what it logs from now on, until Ctrl-C
         #[arg(long, short)]
         follow: bool,
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     let outcome = prepare().and_then(|()| match task {
         Task::Up { port } => up::run(port),
         Task::Demo => demo::run(),
-        Task::Logs { service, follow } => logs::run(&service, follow),
+        Task::Logs { function, follow } => logs::run(&function, follow),
         Task::Test(selection) => checks::run(&selection),
         Task::Openapi => openapi::run(),
         Task::Bench(arguments) => bench::run(&arguments),

@@ -13,8 +13,9 @@ use crate::{
     progress::step,
 };
 
-/// The services, by the name that crate, binary and folder share.
-pub(crate) const SERVICES: [&str; 3] = ["user-service", "product-service", "order-service"];
+/// The functions, by the name that crate, binary and folder share.
+pub(crate) const FUNCTIONS: [&str; 4] =
+    ["user-service", "product-service", "order-service", "secret-rotation"];
 
 /// The interpreter that has the tools.
 pub(crate) const PYTHON: &str = ".local/venv/bin/python";
@@ -106,7 +107,7 @@ pub(crate) fn cargo_deny() -> Result<Option<Command>> {
     Ok(Some(command(&program)))
 }
 
-/// Builds the services into `target/lambda/`, where the template expects them.
+/// Builds the functions into `target/lambda/`, where the template expects them.
 pub(crate) fn build() -> Result<()> {
     let mut build = command("cargo");
     build.args(["lambda", "build", "--release", "--locked"]);
@@ -114,8 +115,8 @@ pub(crate) fn build() -> Result<()> {
         build.arg("--arm64");
     }
     execute(&mut build, "build")?;
-    for service in SERVICES {
-        let binary = Path::new("target/lambda").join(service).join("bootstrap");
+    for function in FUNCTIONS {
+        let binary = Path::new("target/lambda").join(function).join("bootstrap");
         anyhow::ensure!(binary.exists(), "the build left no {}", binary.display());
     }
     Ok(())
