@@ -85,7 +85,8 @@ class Cloud:
         return self.session.client(
             service, endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1",
             aws_access_key_id=access_key, aws_secret_access_key=secret_key, aws_session_token=token,
-            config=botocore.config.Config(retries={"total_max_attempts": 1}))
+            config=botocore.config.Config(
+                retries={"total_max_attempts": 1}, signature_version="s3v4" if service == "s3" else None))
 
     def role_client(self, service: str):
         """A client with the credentials of the function's role."""
@@ -171,7 +172,8 @@ class Cloud:
 
     def request(self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None,
                 method: str | None = None, api_id: str | None = None) -> Answer:
-        url = f"http://127.0.0.1:{self.port}/_aws/execute-api/{api_id or self.outputs['ApiId']}{path}"
+        api = f"http://127.0.0.1:{self.port}/_aws/execute-api/{api_id or self.outputs['ApiId']}"
+        url = path if path.startswith("http") else api + path
         try:
             with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}, method=method)) as answer:
                 return Answer(answer.status, answer.headers, answer.read())

@@ -314,6 +314,20 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
         except botocore.exceptions.ClientError as error:
             raise AssertionError(f"not allowed: {error}") from error
 
+    def test_unsigned_headers(self):
+        def check(cloud: Cloud):
+            s3, kind = cloud.client("s3"), {"content-type": "image/png"}
+            place = {"Bucket": f"code-{ACCOUNT}", "Key": str(uuid.uuid4()), "ContentType": "image/png"}
+            address = s3.generate_presigned_url("put_object", Params=place | {"Metadata": {"signed": "a"}})
+            signed = kind | {"x-amz-meta-signed": "a"}
+            self.assertEqual(cloud.request(address, signed, b"x", "PUT").status, 200)
+            for header in ["x-amz-meta-other", "x-amz-tagging", "x-amz-acl", "x-amz-storage-class"]:
+                answer = cloud.request(address, signed | {header: "private"}, b"x", "PUT")
+                self.assertEqual(answer.status, 403, header)
+                self.assertIn(b"<Code>AccessDenied</Code>", answer.body)
+
+        self.verify("unsigned-headers", "refuses headers of S3 that are not signed", check)
+
     def test_log_settings(self):
         def check(cloud: Cloud):
             environment = cloud.echo()["environment"]
