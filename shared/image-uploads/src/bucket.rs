@@ -1,0 +1,189 @@
+use std::{error::Error, sync::OnceLock};
+
+use aws_sdk_s3::{
+    Client,
+    config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation, http::HttpResponse},
+    error::{ProvideErrorMetadata, SdkError},
+    types::{Delete, ObjectIdentifier},
+};
+use aws_types::SdkConfig;
+
+use crate::image::{Image, Look};
+use crate::rows::{Declared, Reason};
+
+/// What is read of a file at first: the head of almost any picture.
+const HEAD: u32 = 64 * 1024;
+
+/// A bucket, through a client that is made when it is first needed: requests that have to do with no file don't wait
+/// for it.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    config: SdkConfig,
+    name: String,
+    client: OnceLock<Client>,
+}
+
+/// What a file turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inspection {
+    /// There is no such file.
+    Missing,
+    Refused(Reason),
+    Image(Image),
+}
+
+/// A call to S3 failed.
+#[derive(Debug, thiserror::Error)]
+#[error("S3: {operation} failed")]
+pub struct BucketError {
+    operation: &'static str,
+    is_retryable: bool,
+    #[source]
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// A part of an object.
+struct Part {
+    bytes: Vec<u8>,
+    /// Length of the whole object.
+    length: u64,
+    content_type: String,
+}
+
+impl Bucket {
+    pub(crate) fn new(config: &SdkConfig, name: String) -> Self {
+        Self { config: config.clone(), name, client: OnceLock::new() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let config = Builder::from(&self.config)
+                // An endpoint of one's own has no name for each bucket.
+                .force_path_style(self.config.endpoint_url().is_some())
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            Client::from_conf(config.build())
+        })
+    }
+
+    /// Looks at the head of a file, which is to be what was `declared`.
+    pub(crate) async fn inspect(&self, key: &str, declared: Declared) -> Result<Inspection, BucketError> {
+        let Declared { content_type, size } = declared;
+        let length = u64::from(size.get());
+        for end in [size.get().min(HEAD), size.get()] {
+            let Some(part) = self.read(key, end).await? else { return Ok(Inspection::Missing) };
+            if part.length != length {
+                return Ok(Inspection::Refused(Reason::OtherSize));
+            }
+            if part.content_type != content_type.as_str() {
+                return Ok(Inspection::Refused(Reason::OtherType));
+            }
+            match Image::look(&part.bytes, end == size.get(), content_type) {
+                Look::Image(image) => return Ok(Inspection::Image(image)),
+                Look::Refused(reason) => return Ok(Inspection::Refused(reason)),
+                // Seldom: a colour profile or a preview that comes before the size is larger than the head.
+                Look::Inconclusive => {}
+            }
+        }
+        Ok(Inspection::Refused(Reason::NotAnImage))
+    }
+
+    /// Reads a file up to `end`; `None` if there is none.
+    async fn read(&self, key: &str, end: u32) -> Result<Option<Part>, BucketError> {
+        let range = format!("bytes=0-{}", end.saturating_sub(1));
+        let read = self.client().get_object().bucket(&self.name).key(key).range(range).send().await;
+        let object = match read {
+            Ok(object) => object,
+            Err(error) => {
+                return match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+                    Some("NoSuchKey") => Ok(None),
+                    // Of an empty file there is no first byte.
+                    Some("InvalidRange") => {
+                        Ok(Some(Part { bytes: vec![], length: 0, content_type: String::new() }))
+                    }
+                    _ => Err(failed("GetObject", error)),
+                };
+            }
+        };
+        let whole = object.content_range().and_then(|range| range.rsplit('/').next()?.parse().ok());
+        let length =
+            whole.or(object.content_length().and_then(|length| length.try_into().ok())).unwrap_or_default();
+        let content_type = object.content_type.unwrap_or_default();
+        let bytes = object.body.collect().await.map_err(|error| BucketError {
+            operation: "GetObject",
+            is_retryable: true,
+            source: error.into(),
+        })?;
+        Ok(Some(Part { bytes: bytes.to_vec(), length, content_type }))
+    }
+
+    /// Erases every version of every object whose key begins so, and what marks them as deleted.
+    pub(crate) async fn erase(&self, prefix: &str) -> Result<(), BucketError> {
+        let (mut key_marker, mut version_marker) = (None, None);
+        loop {
+            // A page has at most 1000 versions, as many as one call deletes.
+            let page = self
+                .client()
+                .list_object_versions()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_key_marker(key_marker)
+                .set_version_id_marker(version_marker)
+                .send()
+                .await
+                .map_err(|error| failed("ListObjectVersions", error))?;
+            let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
+            let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+            let objects = versions.chain(markers).filter_map(|(key, version)| {
+                ObjectIdentifier::builder().key(key?).set_version_id(version.map(str::to_owned)).build().ok()
+            });
+            self.delete(objects.collect()).await?;
+            if page.is_truncated() != Some(true) {
+                return Ok(());
+            }
+            (key_marker, version_marker) = (page.next_key_marker, page.next_version_id_marker);
+        }
+    }
+
+    async fn delete(&self, objects: Vec<ObjectIdentifier>) -> Result<(), BucketError> {
+        const OPERATION: &str = "DeleteObjects";
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let refused = |source| BucketError { operation: OPERATION, is_retryable: false, source };
+        let objects = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+        let objects = objects.map_err(|error| refused(error.into()))?;
+        let deleted = self.client().delete_objects().bucket(&self.name).delete(objects).send().await;
+        let deleted = deleted.map_err(|error| failed(OPERATION, error))?;
+        match deleted.errors() {
+            [] => Ok(()),
+            [first, ..] => Err(BucketError {
+                operation: OPERATION,
+                is_retryable: true,
+                source: format!("an object stays: {}", first.code().unwrap_or("for no reason")).into(),
+            }),
+        }
+    }
+}
+
+impl BucketError {
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.is_retryable
+    }
+}
+
+fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> BucketError
+where
+    E: Error + Send + Sync + 'static,
+{
+    let is_retryable = match &error {
+        SdkError::ServiceError(answer) => answer.raw().status().is_server_error(),
+        SdkError::ConstructionFailure(_) => false,
+        _ => true,
+    };
+    BucketError { operation, is_retryable, source: error.into() }
+}
