@@ -76,6 +76,8 @@ def _require_served() -> None:
     functions = boto3.client("lambda")
     for function in functions.list_functions()["Functions"]:
         name = function["FunctionName"]
+        if not functions.list_aliases(FunctionName=name)["Aliases"]:
+            continue  # It is called itself, and so as it was deployed last.
         deployed = functions.get_function_configuration(FunctionName=name)
         served = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
         if stale := [key for key in deployed | served

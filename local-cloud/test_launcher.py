@@ -219,6 +219,71 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("secret-ref", "makes a secret's ARN of its Ref", check)
 
+    def test_secret_versions(self):
+        def check(cloud: Cloud):
+            secrets, secret = cloud.client("secretsmanager"), {"SecretId": "versions"}
+            secrets.create_secret(Name="versions", SecretString="one")
+            first, second = str(uuid.uuid4()), str(uuid.uuid4())
+            for token in [first, first, second]:
+                secrets.put_secret_value(
+                    **secret, ClientRequestToken=token, SecretString="two", VersionStages=["AWSPENDING"])
+            stages = secrets.describe_secret(**secret)["VersionIdsToStages"]
+            self.assertEqual([version for version, names in stages.items() if "AWSPENDING" in names], [second])
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, "ResourceExists", msg="another value"):
+                secrets.put_secret_value(
+                    **secret, ClientRequestToken=second, SecretString="three", VersionStages=["AWSPENDING"])
+            secrets.create_secret(Name="empty")
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, "ResourceNotFound", msg="no value"):
+                secrets.get_secret_value(SecretId="empty")
+
+        self.verify("secret-versions", "keeps the value of a version", check)
+
+    def test_secret_rotation(self):
+        def check(cloud: Cloud):
+            function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:function"
+            may_call = {"Type": "AWS::Lambda::Permission", "Properties": {
+                "FunctionName": function, "Action": "lambda:InvokeFunction",
+                "Principal": "secretsmanager.amazonaws.com", "SourceArn": {"Ref": "Secret"}}}
+            schedule = {"Type": "AWS::SecretsManager::RotationSchedule", "DependsOn": ["Permission"], "Properties": {
+                "SecretId": {"Ref": "Secret"}, "RotationLambdaARN": function, "RotateImmediatelyOnUpdate": False,
+                "RotationRules": {"AutomaticallyAfterDays": 30}}}
+            secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": "one"}}
+            arn = self.outputs_of(cloud, "rotation", {"Secret": secret, "Permission": may_call, "Rotation": schedule},
+                                  {"Secret": {"Ref": "Rotation"}})["Secret"]
+            secrets = cloud.client("secretsmanager")
+
+            def steps() -> list[str]:
+                return [event["Step"] for event in cloud.events() if event.get("SecretId") == arn]
+
+            def shown() -> dict[str, Any]:
+                return secrets.describe_secret(SecretId=arn)
+
+            eventually(lambda: steps() == ["testSecret"] and len(shown()["VersionIdsToStages"]) == 1)
+            self.assertEqual(shown()["RotationRules"], {"AutomaticallyAfterDays": 30})
+            token = secrets.rotate_secret(SecretId=arn)["VersionId"]
+            every_step = ["createSecret", "setSecret", "testSecret", "finishSecret"]
+            eventually(lambda: steps()[1:] == every_step)
+            self.assertEqual(shown()["VersionIdsToStages"][token], ["AWSPENDING"], "the function did nothing")
+            self.assertEqual(secrets.get_secret_value(SecretId=arn)["SecretString"], "one")
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, "previous rotation isn't complete"):
+                secrets.rotate_secret(SecretId=arn)
+            eventually(lambda: steps()[5:] == every_step)
+            self.assertEqual({event["ClientRequestToken"] for event in cloud.events()[-4:]}, {token})
+
+            cloud.client("lambda").remove_permission(
+                FunctionName="function",
+                StatementId=self.statement_for(cloud, "secretsmanager.amazonaws.com"))
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, "cannot invoke"):
+                secrets.rotate_secret(SecretId=arn)
+
+        self.verify("secret-rotation", "rotates secrets by their functions", check)
+
+    def statement_for(self, cloud: Cloud, service: str) -> str:
+        """What lets a service call the function."""
+        policy = json.loads(cloud.client("lambda").get_policy(FunctionName="function")["Policy"])
+        statement, = (statement for statement in policy["Statement"] if statement["Principal"] == {"Service": service})
+        return statement["Sid"]
+
     def test_secure_transport(self):
         def check(cloud: Cloud):
             text = str(uuid.uuid4())
@@ -294,11 +359,14 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
     def test_key_permissions(self):
         def check(cloud: Cloud):
-            send, read = cloud.role_client("sqs").send_message, cloud.role_client("secretsmanager").get_secret_value
+            send, secrets = cloud.role_client("sqs").send_message, cloud.role_client("secretsmanager")
+            read, write = secrets.get_secret_value, secrets.put_secret_value
             message = {"QueueUrl": f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/locked", "MessageBody": "confidential"}
             secret = {"SecretId": cloud.outputs["SecretArn"]}
+            written = {**secret, "SecretString": "confidential", "VersionStages": ["WRITTEN"]}
             for needed, call, parameters in [
                     ("kms:GenerateDataKey", send, message), ("kms:Decrypt", send, message), ("kms:Decrypt", read, secret),
+                    ("kms:GenerateDataKey", write, written), ("kms:Decrypt", write, written),
                     ("sqs.us-east-1.amazonaws.com", send, message),
                     ("secretsmanager.us-east-1.amazonaws.com", read, secret), (ACCOUNT, read, secret)]:
                 self.assertAllowed(call, **parameters)

@@ -36,6 +36,7 @@ NETWORK_ACTIONS = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "
 # under.
 KEY_ACTIONS = {
     "secretsmanager:GetSecretValue": ["kms:Decrypt"],
+    "secretsmanager:PutSecretValue": ["kms:GenerateDataKey", "kms:Decrypt"],
     "sqs:SendMessage": ["kms:GenerateDataKey", "kms:Decrypt"],
 }
 
@@ -153,7 +154,7 @@ def _network_refusal(role: str, settings: dict[str, Any]) -> str | None:
 
 
 def key_permissions() -> None:
-    """Upstream lets a caller read secrets and send messages that are encrypted under a key of the account whatever the
+    """Upstream lets a caller read and write secrets and send messages that are encrypted under a key of the account whatever the
     caller may do with the key; on AWS they are encrypted and decrypted in the caller's name."""
     enforce = iam_evaluator.enforce
 
