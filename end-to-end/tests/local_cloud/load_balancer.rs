@@ -425,7 +425,10 @@ impl Visit {
             Value::Object(members) => {
                 for (name, value) in members {
                     match name.as_str() {
-                        "created_at" | "updated_at" | "at" | "access_token" => *value = name.as_str().into(),
+                        "created_at" | "updated_at" | "at" | "expires_at" | "url" => {
+                            *value = name.as_str().into()
+                        }
+                        "access_token" | "refresh_token" => *value = name.as_str().into(),
                         "next_cursor" if value.is_string() => *value = name.as_str().into(),
                         "request_id" if value.is_string() => {
                             assert_eq!(value.as_str(), answer.header("x-request-id"));
