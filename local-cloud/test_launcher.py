@@ -364,23 +364,78 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
             message = {"QueueUrl": f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/locked", "MessageBody": "confidential"}
             secret = {"SecretId": cloud.outputs["SecretArn"]}
             written = {**secret, "SecretString": "confidential", "VersionStages": ["WRITTEN"]}
+            put, get = cloud.role_client("s3").put_object, cloud.role_client("s3").get_object
+            thing = {"Bucket": f"objects-{ACCOUNT}", "Key": "thing"}
             for needed, call, parameters in [
                     ("kms:GenerateDataKey", send, message), ("kms:Decrypt", send, message), ("kms:Decrypt", read, secret),
                     ("kms:GenerateDataKey", write, written), ("kms:Decrypt", write, written),
                     ("sqs.us-east-1.amazonaws.com", send, message),
-                    ("secretsmanager.us-east-1.amazonaws.com", read, secret), (ACCOUNT, read, secret)]:
+                    ("secretsmanager.us-east-1.amazonaws.com", read, secret), (ACCOUNT, read, secret),
+                    ("kms:GenerateDataKey", put, thing), ("kms:Decrypt", get, thing),
+                    ("s3.us-east-1.amazonaws.com", get, thing)]:
                 self.assertAllowed(call, **parameters)
                 with cloud.key_without(needed):
                     with self.assertRaisesRegex(botocore.exceptions.ClientError, "not authorized to perform: kms:"):
                         call(**parameters)
 
-        self.verify("key-permissions", "asks for permission to use the key of a queue or secret", check)
+        self.verify("key-permissions", "asks for permission to use the key of a queue, secret or bucket", check)
+
+    def test_bucket_encryption(self):
+        def check(cloud: Cloud):
+            encryption = cloud.client("s3").get_bucket_encryption(Bucket=f"objects-{ACCOUNT}")
+            rule, = encryption["ServerSideEncryptionConfiguration"]["Rules"]
+            key = rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID", "")
+            self.assertRegex(key, f":key/{cloud.outputs['KeyId']}$")
+
+        self.verify("bucket-encryption", "encrypts a bucket as the template says", check)
+
+    def test_absent_objects(self):
+        def check(cloud: Cloud):
+            absent = {"Bucket": f"objects-{ACCOUNT}", "Key": "absent"}
+            for ask in [cloud.role_client("s3").get_object, cloud.role_client("s3").head_object]:
+                with self.assertRaisesRegex(botocore.exceptions.ClientError, "NoSuchKey|404"):
+                    ask(**absent)
+                with cloud.role_without("s3:ListBucket"):
+                    with self.assertRaisesRegex(botocore.exceptions.ClientError, "AccessDenied|403"):
+                        self.assertRefused(ask, **absent)
+
+        self.verify("absent-objects", "tells only who may list a bucket what is not in it", check)
+
+    def test_version_deletions(self):
+        def check(cloud: Cloud):
+            thing = {"Bucket": f"objects-{ACCOUNT}", "Key": "versioned"}
+            version = cloud.client("s3").put_object(**thing)["VersionId"]
+            batch = {"Bucket": thing["Bucket"], "Delete": {"Objects": [{"Key": thing["Key"], "VersionId": version}]}}
+            with cloud.role_without("s3:DeleteObjectVersion"):
+                with self.assertRaisesRegex(botocore.exceptions.ClientError, "AccessDenied"):
+                    cloud.role_client("s3").delete_objects(**batch)
+            self.assertAllowed(cloud.role_client("s3").delete_objects, **batch)
+
+        self.verify("version-deletions", "asks for permission to delete versions", check)
+
+    def test_senders_keys(self):
+        def check(cloud: Cloud):
+            tell = cloud.client("s3").put_bucket_notification_configuration
+            notifications = {"Bucket": f"objects-{ACCOUNT}", "NotificationConfiguration": {"QueueConfigurations": [
+                {"QueueArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:locked", "Events": ["s3:ObjectCreated:*"]}]}}
+            self.assertAllowed(tell, **notifications)
+            for needed in ["kms:GenerateDataKey", "kms:Decrypt", ACCOUNT]:
+                with cloud.key_without(needed):
+                    with self.assertRaisesRegex(botocore.exceptions.ClientError, "Unable to validate"):
+                        self.assertRefused(tell, **notifications)
+
+        self.verify("senders-keys", "asks whether a sender may use the key of a queue", check)
 
     def assertAllowed(self, operation, **parameters):
         try:
             return operation(**parameters)
         except botocore.exceptions.ClientError as error:
             raise AssertionError(f"not allowed: {error}") from error
+
+    def assertRefused(self, operation, **parameters):
+        """Raises what it is refused with, and fails if it is not."""
+        operation(**parameters)
+        self.fail("allowed")
 
     def test_unsigned_headers(self):
         def check(cloud: Cloud):

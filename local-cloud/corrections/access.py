@@ -8,7 +8,7 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.arn import parse_arn
 from ministack.core.responses import error_response_json, get_account_id, get_region, request_scope
-from ministack.services import kms, lambda_svc, secretsmanager, sqs
+from ministack.services import kms, lambda_svc, s3, secretsmanager, sqs
 from ministack.services.cloudformation import provisioners
 
 # Requests that AWS authorizes as the action for a single item.
@@ -35,6 +35,8 @@ NETWORK_ACTIONS = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "
 # What a caller has to be allowed, by the key's own policy or by the caller's, on the key that a resource is encrypted
 # under.
 KEY_ACTIONS = {
+    "s3:GetObject": ["kms:Decrypt"],
+    "s3:PutObject": ["kms:GenerateDataKey"],
     "secretsmanager:GetSecretValue": ["kms:Decrypt"],
     "secretsmanager:PutSecretValue": ["kms:GenerateDataKey", "kms:Decrypt"],
     "sqs:SendMessage": ["kms:GenerateDataKey", "kms:Decrypt"],
@@ -154,8 +156,9 @@ def _network_refusal(role: str, settings: dict[str, Any]) -> str | None:
 
 
 def key_permissions() -> None:
-    """Upstream lets a caller read and write secrets and send messages that are encrypted under a key of the account whatever the
-    caller may do with the key; on AWS they are encrypted and decrypted in the caller's name."""
+    """Upstream lets a caller read and write secrets, send messages, and put and get objects that are encrypted under a
+    key of the account whatever the caller may do with the key; on AWS they are encrypted and decrypted in the caller's
+    name."""
     enforce = iam_evaluator.enforce
 
     def enforce_with_key(access_key_id, action, service, region, resource_arn="*", service_context=None):
@@ -175,7 +178,10 @@ def key_permissions() -> None:
 
 
 def _key_of(service: str, resource: str) -> str | None:
-    """What a queue or secret says about its key."""
+    """What a queue, a secret or an object's bucket says about its key."""
+    if service == "s3":
+        bucket = resource.rpartition(":")[2].partition("/")[0]
+        return s3._bucket_default_sse_headers(bucket).get("x-amz-server-side-encryption-aws-kms-key-id")
     if service == "sqs":
         return (sqs._queue_by_arn(resource) or {}).get("attributes", {}).get("KmsMasterKeyId")
     secrets = secretsmanager._secrets.values()
