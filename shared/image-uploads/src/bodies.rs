@@ -109,7 +109,7 @@ pub struct UploadAnswer {
 }
 
 /// The headers of an upload.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct UploadHeaders {
     pub(crate) content_type: ImageType,
