@@ -389,6 +389,21 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("bucket-encryption", "encrypts a bucket as the template says", check)
 
+    def test_bucket_deletions(self):
+        def check(cloud: Cloud):
+            bucket = {"Type": "AWS::S3::Bucket", "Properties": {
+                "BucketName": "full", "VersioningConfiguration": {"Status": "Enabled"}}}
+            self.outputs_of(cloud, "full", {"Bucket": bucket}, {})
+            s3 = cloud.client("s3")
+            version = s3.put_object(Bucket="full", Key="thing")["VersionId"]
+            marker = s3.delete_object(Bucket="full", Key="thing")["VersionId"]
+            for left in [version, marker]:
+                self.assertEqual(cloud.delete_stack("full")["StackStatus"], "DELETE_FAILED")
+                s3.delete_object(Bucket="full", Key="thing", VersionId=left)
+            self.assertEqual(cloud.delete_stack("full")["StackStatus"], "DELETE_COMPLETE")
+
+        self.verify("bucket-deletions", "deletes no bucket that something is in", check)
+
     def test_absent_objects(self):
         def check(cloud: Cloud):
             absent = {"Bucket": f"objects-{ACCOUNT}", "Key": "absent"}

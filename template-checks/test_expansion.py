@@ -123,6 +123,11 @@ class Expansion(unittest.TestCase):
             ({"Reporting": "true"}, "Reporting=true needs Network=vpc"),
             ({"DomainName": "api.shop.example"}, "DomainName needs CertificateArn"),
             ({"HostedZoneId": "Z1"}, "HostedZoneId needs DomainName"),
+            ({"CdnUrl": "https://img.shop.example"}, "CdnUrl needs CdnDistributionArn"),
+            ({"CdnUrl": "http://img.shop.example"}, "'CdnUrl' must match pattern"),
+            ({"CdnUrl": "https://img.shop.example/"}, "'CdnUrl' must match pattern"),
+            ({"CdnDistributionArn": "arn:aws:cloudfront::123456789012:distribution/E1"},
+             "CdnDistributionArn needs CdnUrl"),
             ({"Zones": "4"}, "'Zones' value '4' is not in AllowedValues"),
             ({"Zone": "2"}, "has no parameter Zone"),
         ]:

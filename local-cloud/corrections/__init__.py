@@ -55,6 +55,7 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "key-permissions": access.key_permissions,
     "unsigned-headers": presigned.unsigned_headers,
     "bucket-encryption": objects.bucket_encryption,
+    "bucket-deletions": objects.bucket_deletions,
     "absent-objects": objects.absent_objects,
     "version-deletions": objects.version_deletions,
     "senders-keys": objects.senders_keys,

@@ -26,6 +26,21 @@ def _encryption_xml(encryption: dict) -> bytes:
     return ElementTree.tostring(root)
 
 
+def bucket_deletions() -> None:
+    """Upstream deletes a stack's bucket with all that is in it; on AWS a bucket can only be deleted when it is empty, of
+    versions and delete markers, too."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    delete_bucket = handlers["delete"]
+
+    def delete(name, properties):
+        bucket = s3._buckets.get(name)
+        if bucket and (bucket["objects"] or s3._bucket_has_versions(name)):
+            raise ValueError(f"The bucket {name} is not empty: all versions in it have to be deleted first")
+        return delete_bucket(name, properties)
+
+    handlers["delete"] = delete
+
+
 def absent_objects() -> None:
     """Upstream tells everybody that an object is not there; AWS tells those who may list the bucket, and refuses
     others as if it were there."""
