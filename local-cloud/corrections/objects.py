@@ -60,7 +60,9 @@ def _told(answer: tuple, bucket: str, key: str, headers: dict | None, query_para
         return answer
     caller = app.extract_access_key_id(headers or {}, query_params or {})
     refused = iam_evaluator.enforce(caller, "s3:ListBucket", "s3", get_region(), f"arn:aws:s3:::{bucket}")
-    return s3._error("AccessDenied", "Access Denied", 403, f"/{bucket}/{key}") if refused else answer
+    who = getattr(refused, "principal_arn", "nobody")
+    message = f"User: {who} is not authorized to perform: s3:ListBucket on resource: arn:aws:s3:::{bucket}"
+    return s3._error("AccessDenied", message, 403, f"/{bucket}/{key}") if refused else answer
 
 
 def version_deletions() -> None:
