@@ -1,8 +1,12 @@
-use access_token::{AccessTokens, IssuedToken, SigningError};
+/// How long somebody stays logged in.
+mod sessions;
+
+use access_token::SigningError;
 use domain_events::Clock;
 use dynamodb_store::StoreError;
 use uuid::Uuid;
 
+pub(crate) use self::sessions::{Sessions, Tokens};
 use crate::{
     domain::{Account, Change, Email, Name, User},
     password::{HashingError, Password, PasswordAttempt, PasswordHash},
@@ -16,7 +20,7 @@ const TRIES: usize = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct Accounts {
     users: Users,
-    tokens: AccessTokens,
+    sessions: Sessions,
     clock: Clock,
 }
 
@@ -34,6 +38,12 @@ pub(crate) enum AccountError {
     /// The present password was asked for and not given.
     #[error("wrong password")]
     WrongPassword,
+    /// The refresh token is nobody's, or its session is over.
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
+    /// The refresh token was used a moment ago: whoever did it has the next one.
+    #[error("the refresh token was just used")]
+    RefreshTokenSuperseded,
     /// The account is not at the version that the caller knows.
     #[error("the account is at another version")]
     Stale,
@@ -43,11 +53,13 @@ pub(crate) enum AccountError {
     Hashing(#[from] HashingError),
     #[error(transparent)]
     Signing(#[from] SigningError),
+    #[error("there are no random numbers to be had")]
+    Random(#[from] getrandom::Error),
 }
 
 impl Accounts {
-    pub(crate) fn new(users: Users, tokens: AccessTokens, clock: Clock) -> Self {
-        Self { users, tokens, clock }
+    pub(crate) fn new(users: Users, sessions: Sessions, clock: Clock) -> Self {
+        Self { users, sessions, clock }
     }
 
     /// Opens an account for a customer.
@@ -63,7 +75,7 @@ impl Accounts {
         Ok(account.user)
     }
 
-    /// A token for whoever knows the password of the account with this address.
+    /// Opens a session for whoever knows the password of the account with this address.
     ///
     /// An address that is unknown, or none at all, costs the same reads and the same hashing as a wrong password:
     /// neither answer nor time tell who is a customer.
@@ -71,7 +83,7 @@ impl Accounts {
         &self,
         email: String,
         attempt: &PasswordAttempt,
-    ) -> Result<IssuedToken, AccountError> {
+    ) -> Result<Tokens, AccountError> {
         let owner = match Email::try_from(email) {
             Ok(email) => self.users.owner_of(&email).await?,
             Err(_) => None,
@@ -80,7 +92,7 @@ impl Accounts {
         let hash =
             account.as_ref().map_or_else(PasswordHash::of_nobody, |account| account.password_hash.clone());
         match (hash.matches(attempt).await?, account) {
-            (true, Some(Account { user, .. })) => Ok(self.tokens.issue(user.user_id, user.role)?),
+            (true, Some(account)) => self.sessions.open(&account).await,
             _ => Err(AccountError::InvalidCredentials),
         }
     }

@@ -1,3 +1,6 @@
+/// Logins that last, and what ends them.
+mod session;
+
 use access_token::Role;
 use deserr::Deserr;
 use domain_events::Timestamp;
@@ -6,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
+pub(crate) use self::session::{Presented, Session, SessionId, Sessions};
 use crate::password::PasswordHash;
 
 /// A user, as far as the user and admins may see it.
@@ -26,6 +30,8 @@ pub(crate) struct User {
 pub(crate) struct Account {
     pub(crate) user: User,
     pub(crate) password_hash: PasswordHash,
+    /// How often the password was changed. Sessions that were opened with an earlier one are over.
+    pub(crate) credentials: u64,
 }
 
 /// What can change about an account.
@@ -51,7 +57,7 @@ impl Account {
     ) -> Self {
         let (version, created_at, updated_at) = (1, now, now);
         let user = User { user_id, email, name, role: Role::Customer, version, created_at, updated_at };
-        Self { user, password_hash }
+        Self { user, password_hash, credentials: 0 }
     }
 
     /// The account after a change, at its next version.
@@ -62,7 +68,10 @@ impl Account {
                 account.user.name = name.unwrap_or(account.user.name);
                 account.user.email = email.unwrap_or(account.user.email);
             }
-            Change::Password(password_hash) => account.password_hash = password_hash,
+            Change::Password(password_hash) => {
+                account.password_hash = password_hash;
+                account.credentials += 1;
+            }
             Change::Role(role) => account.user.role = role,
         }
         account.user.version += 1;
@@ -206,7 +215,7 @@ mod tests {
         let renamed = Name::try_from("Countess".to_owned()).unwrap();
         let after = before.changed(Change::Profile { name: Some(renamed.clone()), email: None }, now);
         let user = User { name: renamed, version: 2, updated_at: now, ..before.user.clone() };
-        assert_eq!(after, Account { user, password_hash: before.password_hash.clone() });
+        assert_eq!(after, Account { user, ..before.clone() });
 
         let after = before.changed(Change::Role(Role::Admin), now);
         assert_eq!((before.user.role, after.user.role), (Role::Customer, Role::Admin));

@@ -2,6 +2,8 @@
 
 /// What requests and answers say.
 mod bodies;
+/// What keeps a session going, and what ends it.
+mod sessions;
 
 use access_token::{Admin, ApiKeyOrAdmin, Caller, Role};
 use axum::{
@@ -26,7 +28,8 @@ lambda_dispatch::routes! {
     UserService:
     register, list_users, log_in,
     own_account, change_own_account, delete_own_account, change_own_password,
-    read_user, change_role
+    read_user, change_role;
+    sessions::{refresh, log_out, log_out_everywhere}
 }
 
 /// Register as a customer
@@ -56,7 +59,7 @@ async fn register(
     post, path = "/api/users/login", tag = "users",
     request_body = Credentials,
     responses(
-        (status = 200, description = "A token for the `authorization` header", body = TokenAnswer),
+        (status = 200, description = "A token for the `authorization` header, and one to get the next with", body = TokenAnswer),
         (status = 401, description = "`invalid-credentials`: the two do not belong together"),
     ),
 )]
@@ -64,8 +67,7 @@ async fn log_in(
     State(service): State<UserService>,
     Json(Credentials { email, password }): Json<Credentials>,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    let issued = service.accounts.log_in(email, &password).await?;
-    Ok(Json(TokenAnswer { access_token: issued.token, token_type: "Bearer", expires_in: issued.expires_in }))
+    Ok(Json(service.accounts.log_in(email, &password).await?.into()))
 }
 
 /// Read one's own account
@@ -256,15 +258,21 @@ impl FromRequestParts<UserService> for ApiKeyOrPresentAdmin {
     }
 }
 
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+
 /// What an error about the caller's own account means: where that is gone, its token is worth nothing.
 fn own(error: AccountError) -> Problem {
     match error {
         AccountError::Unknown => {
             Problem::unauthorized("The account of this access token does not exist any more.")
-                .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+                .with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
         }
         error => error.into(),
     }
+}
+
+fn refused_token(name: &'static str, title: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, name, title, detail).with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
 }
 
 impl From<AccountError> for Problem {
@@ -285,11 +293,22 @@ impl From<AccountError> for Problem {
                 let detail = "The current password is not the one given.";
                 Self::new(StatusCode::FORBIDDEN, "wrong-password", "Wrong password", detail)
             }
+            AccountError::InvalidRefreshToken => refused_token(
+                "invalid-refresh-token",
+                "Invalid refresh token",
+                "The refresh token is not valid, or no longer; log in again.",
+            ),
+            AccountError::RefreshTokenSuperseded => refused_token(
+                "refresh-token-superseded",
+                "Refresh token superseded",
+                "The refresh token was exchanged a moment ago; use the tokens that were answered then.",
+            ),
             AccountError::Stale => Self::precondition_failed(),
             AccountError::Store(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
-            error @ (AccountError::Store(_) | AccountError::Hashing(_) | AccountError::Signing(_)) => {
-                Self::internal(error)
-            }
+            error @ (AccountError::Store(_)
+            | AccountError::Hashing(_)
+            | AccountError::Signing(_)
+            | AccountError::Random(_)) => Self::internal(error),
         }
     }
 }

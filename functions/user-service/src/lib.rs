@@ -3,7 +3,7 @@
 //! One Lambda function takes the requests under `/api/users` and the change stream of its own table. No other
 //! service reads that table: they learn ids and roles from access tokens and events, never a name or an address.
 
-/// Use cases: registering, logging in, changing and deleting accounts.
+/// Use cases: registering, logging in and staying so, changing and deleting accounts.
 mod app;
 /// Users, what can change about them, and the values that they are made of.
 mod domain;
@@ -13,6 +13,8 @@ mod events;
 mod http;
 /// What a password has to be, and what is kept of it.
 mod password;
+/// What keeps a session going, and what is kept of it.
+mod refresh_token;
 /// Rows, keys, and the unique e-mail address.
 mod repository;
 
@@ -25,12 +27,16 @@ use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, DEFAULT_TTL, SecretCache, required};
 use utoipa::openapi::OpenApi;
 
-use crate::{app::Accounts, repository::Users};
+use crate::{
+    app::{Accounts, Sessions},
+    repository::Users,
+};
 
 /// The service with all that it needs: state of its routes, and what its function runs.
 #[derive(Debug, Clone)]
 pub struct UserService {
     accounts: Accounts,
+    sessions: Sessions,
     users: Users,
     tokens: AccessTokens,
     secret: SecretCache<ApiSecret>,
@@ -52,8 +58,9 @@ impl UserService {
     pub fn new(table: Table, secret: SecretCache<ApiSecret>, clock: Clock) -> Self {
         let (users, tokens) = (Users::new(table), AccessTokens::new(secret.clone()));
         let cursors = Cursors::new(secret.clone());
-        let accounts = Accounts::new(users.clone(), tokens.clone(), clock);
-        Self { accounts, users, tokens, secret, cursors }
+        let sessions = Sessions::new(users.clone(), tokens.clone(), clock.clone());
+        let accounts = Accounts::new(users.clone(), sessions.clone(), clock);
+        Self { accounts, sessions, users, tokens, secret, cursors }
     }
 }
 

@@ -1,3 +1,6 @@
+/// The sessions of each user.
+mod sessions;
+
 use access_token::Role;
 use domain_events::Timestamp;
 use dynamodb_store::{
@@ -8,12 +11,14 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use telemetry::Trace;
 use uuid::Uuid;
 
+pub(crate) use self::sessions::Outcome;
 use crate::{
     domain::{Account, Email, Name, User},
     password::PasswordHash,
 };
 
-/// The users' table. It holds a row per user, and one per e-mail address that makes the address unique.
+/// The users' table. It holds a row per user, one per e-mail address that makes the address unique, and one with the
+/// sessions of each user.
 #[derive(Debug, Clone)]
 pub(crate) struct Users {
     table: Table,
@@ -62,6 +67,9 @@ struct AccountRow {
     #[serde(flatten)]
     user: UserRow,
     password_hash: PasswordHash,
+    /// Absent in rows that are older than sessions.
+    #[serde(default)]
+    credentials: u64,
     #[serde(flatten)]
     feed: FeedEntry,
 }
@@ -139,13 +147,14 @@ impl Users {
             })
     }
 
-    /// Removes an account with its claim, and so all that is known of the person.
+    /// Removes an account with its claim and its sessions, and so all that is known of the person.
     pub(crate) async fn remove(&self, account: &Account) -> Result<(), WriteError> {
         const ACCOUNT: usize = 0;
         let User { user_id, email, version, .. } = &account.user;
         Transaction::new(&self.table)
             .delete(self.table.delete(key(*user_id)).if_version(*version))
             .delete(self.table.delete(claim_key(email)).if_equals(OWNER, user_id))
+            .delete(self.removal_of_sessions(*user_id))
             .commit()
             .await
             .map_err(|error| match error {
@@ -179,6 +188,7 @@ impl Users {
             .set("name", &after.user.name)
             .set("role", after.user.role)
             .set("password_hash", &after.password_hash)
+            .set("credentials", after.credentials)
             .set("version", after.user.version)
             .set("updated_at", after.user.updated_at);
         match &after.user.traceparent {
@@ -216,18 +226,18 @@ impl ClaimRow {
 
 impl From<Account> for AccountRow {
     /// The row as the request that is under way writes it.
-    fn from(Account { user, password_hash }: Account) -> Self {
+    fn from(Account { user, password_hash, credentials }: Account) -> Self {
         let feed = Feed::entry(user.user_id, user.created_at);
         let User { user_id, email, name, role, version, created_at, updated_at } = user;
         let traceparent = Trace::current().map(|trace| trace.to_string());
         let user = UserRow { user_id, email, name, role, version, created_at, updated_at, traceparent };
-        Self { user, password_hash, feed }
+        Self { user, password_hash, credentials, feed }
     }
 }
 
 impl From<AccountRow> for Account {
-    fn from(AccountRow { user, password_hash, .. }: AccountRow) -> Self {
-        Self { user: user.into(), password_hash }
+    fn from(AccountRow { user, password_hash, credentials, .. }: AccountRow) -> Self {
+        Self { user: user.into(), password_hash, credentials }
     }
 }
 

@@ -12,14 +12,17 @@ use utoipa::openapi::HttpMethod;
 ///
 /// A function is started with its routes alone: building the documentation as well would take a start longer than all
 /// the rest of the routes.
+///
+/// Handlers in modules of their own come last: `Shop: list, read; images::{add, remove}`.
 #[macro_export]
 macro_rules! routes {
-    ($service:ty: $($handler:ident),+ $(,)?) => {
+    ($service:ty: $($handler:ident),+ $(; $module:ident::{$($inner:ident),+ $(,)?})* $(,)?) => {
         /// The service's own routes.
         pub(crate) fn routes() -> $crate::__private::Router<$service> {
             let router = $crate::__private::Router::new();
             $crate::__private::paste! {
                 $( let router = $crate::__private::route::<[<__path_ $handler>], _, _, _>(router, $handler); )+
+                $($( let router = $crate::__private::route::<$module::[<__path_ $inner>], _, _, _>(router, $module::$inner); )+)*
             }
             router
         }
@@ -29,7 +32,7 @@ macro_rules! routes {
             use $crate::__private::utoipa;
 
             #[derive(utoipa::OpenApi)]
-            #[openapi(paths($($handler),+))]
+            #[openapi(paths($($handler,)+ $($($module::$inner),+),*))]
             struct Documentation;
             <Documentation as utoipa::OpenApi>::openapi()
         }

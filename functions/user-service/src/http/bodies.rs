@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
+    app::Tokens,
     domain::{Change, Email, Name, User},
     password::{Password, PasswordAttempt},
 };
@@ -37,6 +38,15 @@ pub(super) struct Credentials {
     pub(super) email: String,
     #[schema(value_type = String, format = Password, example = "plums and pears")]
     pub(super) password: PasswordAttempt,
+}
+
+/// The refresh token of a session. Texts that can't be one are merely unknown.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = InputErrors, deny_unknown_fields)]
+#[schema(as = RefreshToken)]
+pub(super) struct RefreshTokenBody {
+    #[schema(format = Password)]
+    pub(super) refresh_token: String,
 }
 
 /// What to change about an account.
@@ -117,16 +127,22 @@ pub(super) struct UserList {
     pub(super) next_cursor: Option<String>,
 }
 
-/// An access token.
+/// An access token, and what to get the next one with.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TokenAnswer {
     /// For the header `authorization: Bearer <token>`.
-    pub(super) access_token: String,
+    access_token: String,
     #[schema(example = "Bearer")]
-    pub(super) token_type: &'static str,
+    token_type: &'static str,
     /// Seconds until the token expires.
     #[schema(example = 900)]
-    pub(super) expires_in: u32,
+    expires_in: u32,
+    /// For one exchange at `/api/users/token/refresh`, and for `/api/users/logout`.
+    refresh_token: String,
+    /// Seconds until the session ends, unless the refresh token is used before: at most 30 days, and no more than 90 days
+    /// after the login.
+    #[schema(example = 2_592_000)]
+    refresh_expires_in: i64,
 }
 
 impl ProfileChange {
@@ -149,6 +165,13 @@ impl ProfileChange {
 
 fn parse_role(text: String) -> Result<Role, InvalidValue> {
     Role::try_from(text).map_err(|error| InvalidValue(error.to_string().into()))
+}
+
+impl From<Tokens> for TokenAnswer {
+    fn from(Tokens { access, refresh_token, refresh_expires_in }: Tokens) -> Self {
+        let (access_token, expires_in) = (access.token, access.expires_in);
+        Self { access_token, token_type: "Bearer", expires_in, refresh_token, refresh_expires_in }
+    }
 }
 
 impl From<User> for UserAnswer {

@@ -1,0 +1,114 @@
+use std::collections::BTreeMap;
+
+use domain_events::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::refresh_token::SecretHash;
+
+const SECOND: i64 = 1_000;
+const DAY: i64 = 24 * 60 * 60 * SECOND;
+
+/// How long a session lives without being used, in milliseconds.
+const IDLE: i64 = 30 * DAY;
+/// How long a session lives, however it is used.
+const LIFE: i64 = 90 * DAY;
+/// How long after a refresh the token that was used for it is taken for a repetition, not for a theft.
+const GRACE: i64 = 10 * SECOND;
+/// The most sessions of one user.
+const MOST: usize = 20;
+
+/// Which of a user's sessions. Only its tokens name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+/// A login and all that was refreshed from it: a family of tokens, of which the newest is good for a refresh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// Of the token that is good for the next refresh.
+    hash: SecretHash,
+    /// Of the token that was good for the last refresh, at `used_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<SecretHash>,
+    opened_at: Timestamp,
+    used_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
+    /// How often the account's password had been changed before the one that opened the session.
+    credentials: u64,
+}
+
+/// What it means that a token is presented.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Presented {
+    /// It is good for a refresh; this is the session after it.
+    Good(Session),
+    /// It was used a moment ago, as when somebody clicks twice.
+    Superseded,
+    /// It was used before, or made up: somebody has a token of the session who should not, perhaps the newest one.
+    Reused,
+    /// The session is over.
+    Over,
+}
+
+/// All sessions of a user.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sessions {
+    pub(crate) by_id: BTreeMap<SessionId, Session>,
+    /// When the last of them ends at the latest, in seconds since 1970.
+    pub(crate) last_end: i64,
+}
+
+impl Session {
+    /// A session as a login opens it, with the hash of its first token.
+    pub(crate) fn opened(hash: SecretHash, credentials: u64, now: Timestamp) -> Self {
+        Self { hash, previous: None, opened_at: now, used_at: now, ends_at: end(now, now), credentials }
+    }
+
+    /// Decides about a token by its hash; `next` is the hash of the one that follows if it is good.
+    pub(crate) fn presented(
+        &self,
+        hash: &SecretHash,
+        next: SecretHash,
+        credentials: u64,
+        now: Timestamp,
+    ) -> Presented {
+        if self.is_over(credentials, now) {
+            return Presented::Over;
+        }
+        if *hash == self.hash {
+            let (previous, ends_at) = (Some(self.hash.clone()), end(self.opened_at, now));
+            return Presented::Good(Self { hash: next, previous, used_at: now, ends_at, ..*self });
+        }
+        let lately = now.as_millis() < self.used_at.as_millis() + GRACE;
+        if lately && self.previous.as_ref() == Some(hash) { Presented::Superseded } else { Presented::Reused }
+    }
+
+    /// Whether it came to its end or was opened with a password that the account, by now changed so and so often, no
+    /// longer has. A session that knows of a later change than the caller is no older for it.
+    fn is_over(&self, credentials: u64, now: Timestamp) -> bool {
+        now >= self.ends_at || self.credentials < credentials
+    }
+}
+
+impl Sessions {
+    /// Those that are over.
+    pub(crate) fn over(&self, credentials: u64, now: Timestamp) -> Vec<SessionId> {
+        let over = self.by_id.iter().filter(|(_, session)| session.is_over(credentials, now));
+        over.map(|(id, _)| *id).collect()
+    }
+
+    /// Those to remove once this one is open: what is over, and what is too many, first what was used longest ago.
+    pub(crate) fn surplus(&self, opened: SessionId, credentials: u64, now: Timestamp) -> Vec<SessionId> {
+        let mut surplus = self.over(credentials, now);
+        let others = self.by_id.iter().filter(|(id, _)| **id != opened && !surplus.contains(id));
+        let mut others: Vec<_> = others.map(|(id, session)| (session.used_at, *id)).collect();
+        others.sort_unstable();
+        let too_many = (others.len() + 1).saturating_sub(MOST);
+        surplus.extend(others.into_iter().take(too_many).map(|(_, id)| id));
+        surplus
+    }
+}
+
+/// When a session ends that is used now.
+fn end(opened_at: Timestamp, now: Timestamp) -> Timestamp {
+    Timestamp::from_millis((now.as_millis() + IDLE).min(opened_at.as_millis() + LIFE))
+}
