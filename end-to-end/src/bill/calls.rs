@@ -80,7 +80,12 @@ pub const STARTS: &[Work] = &[
 #[rustfmt::skip]
 pub const ROUTES: &[Work] = &[
     work("POST /api/users", "", "TransactWriteItems", 0.0, 4.0, 2.0),
-    work("POST /api/users/login", "", "2 GetItem", 2.0, 0.0, 0.0),
+    work("POST /api/users/login", "", "2 GetItem, UpdateItem", 2.0, 1.0, 0.0),
+    work("POST /api/users/token/refresh", "", "BatchGetItem, UpdateItem", 2.0, 1.0, 0.0),
+    work("POST /api/users/token/refresh", "again, at once", "BatchGetItem", 2.0, 0.0, 0.0),
+    work("POST /api/users/token/refresh", "a token used before", "BatchGetItem, UpdateItem", 2.0, 1.0, 0.0),
+    work("POST /api/users/logout", "", "UpdateItem", 0.0, 1.0, 0.0),
+    work("POST /api/users/logout-all", "", "DeleteItem", 0.0, 1.0, 0.0),
     work("GET /api/users/me", "", "GetItem", 1.0, 0.0, 0.0),
     work("PATCH /api/users/me", "", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
     work("PATCH /api/users/me", "another address", "GetItem, TransactWriteItems", 1.0, 6.0, 3.0),
@@ -90,7 +95,7 @@ pub const ROUTES: &[Work] = &[
     work("GET /api/users/{id}", "", "2 GetItem", 2.0, 0.0, 0.0),
     work("GET /api/users", "", "GetItem, 4 Query", 3.0, 0.0, 0.0),
     work("GET /api/users", "by address", "GetItem, Query", 1.5, 0.0, 0.0),
-    work("DELETE /api/users/me", "", "GetItem, TransactWriteItems", 1.0, 4.0, 2.0),
+    work("DELETE /api/users/me", "", "GetItem, TransactWriteItems", 1.0, 6.0, 2.0),
     work("GET /api/users/health/live", "", "", 0.0, 0.0, 0.0),
     work("GET /api/users/health/ready", "", "GetItem", 0.5, 0.0, 0.0),
     work("GET /api/users/openapi.json", "", "", 0.0, 0.0, 0.0),

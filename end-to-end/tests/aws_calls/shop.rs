@@ -63,13 +63,43 @@ impl Shop {
         let (method, pattern) = route.split_once(' ').unwrap();
         assert!(matches(pattern, path), "{path} is not of the route {pattern}");
         let answer = self.prepare(method, token, path, dress).await;
+        self.record_route(route, case, path, &answer);
+        answer
+    }
+
+    /// A request that the table has a line for, and that is refused.
+    pub(crate) async fn refused(
+        &mut self,
+        route: &str,
+        case: &str,
+        path: &str,
+        dress: impl FnOnce(HttpEvent) -> HttpEvent,
+    ) {
+        let (method, _) = route.split_once(' ').unwrap();
+        let answer = self.request(method, "", path, dress).await;
+        assert!((400..500).contains(&answer.status), "{route} {case}: {}", answer.body);
+        self.record_route(route, case, path, &answer);
+    }
+
+    fn record_route(&mut self, route: &str, case: &str, path: &str, answer: &HttpAnswer) {
         self.record(path.split(['/', '?']).nth(2).unwrap(), route, case);
         self.ledger.last_mut().unwrap().answer_bytes = answer.body.len();
-        answer
     }
 
     /// A request whose calls are not of interest.
     pub(crate) async fn prepare(
+        &mut self,
+        method: &str,
+        token: &str,
+        path: &str,
+        dress: impl FnOnce(HttpEvent) -> HttpEvent,
+    ) -> HttpAnswer {
+        let answer = self.request(method, token, path, dress).await;
+        assert!(answer.status < 400, "{method} {path}: {}", answer.body);
+        answer
+    }
+
+    async fn request(
         &mut self,
         method: &str,
         token: &str,
@@ -85,9 +115,7 @@ impl Shop {
 
     async fn send(&mut self, request: HttpEvent, collection: &str) -> HttpAnswer {
         let (function, ..) = self.services.get_mut(collection).unwrap();
-        let answer = HttpAnswer::parse(&function.invoke(request.build()).await);
-        assert!(answer.status < 400, "{request:?}: {}", answer.body);
-        answer
+        HttpAnswer::parse(&function.invoke(request.build()).await)
     }
 
     /// Lets Lambda read a table's stream; answers the events that were published. With a case, the ledger gets a line

@@ -66,7 +66,8 @@ async fn users(shop: &mut Shop) {
     shop.stream("users", Some("")).await;
     let token = shop.token(user, Role::Customer);
     let login = json!({ "email": "margaret.hamilton@example.com", "password": PASSWORD });
-    shop.route("POST /api/users/login", "", "", "/api/users/login", with(login)).await;
+    let login = shop.route("POST /api/users/login", "", "", "/api/users/login", with(login)).await;
+    sessions(shop, &token, &login.json()["refresh_token"]).await;
 
     let me = "/api/users/me";
     shop.route("GET /api/users/me", "", &token, me, plain).await;
@@ -95,6 +96,18 @@ async fn users(shop: &mut Shop) {
     shop.stream("users", None).await;
     shop.route("DELETE /api/users/me", "", &token, me, plain).await;
     shop.stream("users", Some("")).await;
+}
+
+async fn sessions(shop: &mut Shop, token: &str, first: &Value) {
+    let with_token = |token: &Value| with(json!({ "refresh_token": token }));
+    let (route, path) = ("POST /api/users/token/refresh", "/api/users/token/refresh");
+    let second = shop.route(route, "", "", path, with_token(first)).await.json();
+    shop.refused(route, "again, at once", path, with_token(first)).await;
+    let third = shop.prepare("POST", "", path, with_token(&second["refresh_token"])).await.json();
+    shop.refused(route, "a token used before", path, with_token(first)).await;
+    let path = "/api/users/logout";
+    shop.route("POST /api/users/logout", "", "", path, with_token(&third["refresh_token"])).await;
+    shop.route("POST /api/users/logout-all", "", token, "/api/users/logout-all", plain).await;
 }
 
 async fn products(shop: &mut Shop) {
