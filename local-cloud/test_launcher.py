@@ -246,7 +246,7 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
                 "Principal": "secretsmanager.amazonaws.com", "SourceArn": {"Ref": "Secret"}}}
             schedule = {"Type": "AWS::SecretsManager::RotationSchedule", "DependsOn": ["Permission"], "Properties": {
                 "SecretId": {"Ref": "Secret"}, "RotationLambdaARN": function, "RotateImmediatelyOnUpdate": False,
-                "RotationRules": {"AutomaticallyAfterDays": 30}}}
+                "RotationRules": {"AutomaticallyAfterDays": "30"}}}
             secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": "one"}}
             arn = self.outputs_of(cloud, "rotation", {"Secret": secret, "Permission": may_call, "Rotation": schedule},
                                   {"Secret": {"Ref": "Rotation"}})["Secret"]

@@ -126,6 +126,8 @@ def _call(secret: dict[str, Any], token: str, steps: list[str], afterwards: Call
 
 def _schedule(logical_id: str, properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
     given = {name: properties[name] for name in ["RotationLambdaARN", "RotationRules"] if name in properties}
+    if days := properties.get("RotationRules", {}).get("AutomaticallyAfterDays"):
+        given["RotationRules"] = {**given["RotationRules"], "AutomaticallyAfterDays": int(days)}
     at_once = provisioners._cfn_bool(properties.get("RotateImmediatelyOnUpdate", True))
     status, _, body = _rotate({"SecretId": properties["SecretId"], "RotateImmediately": at_once, **given})
     if status >= 400:
