@@ -114,16 +114,61 @@ def no_role_may_scan(stack: Stack) -> Iterator[str]:
 def no_service_may_touch_the_table_of_another(stack: Stack) -> Iterator[str]:
     for function in stack.all("AWS::Lambda::Function"):
         role = function.target(function.properties["Role"])
-        own = function.target(at(function.properties, "Environment", "Variables", "TABLE_NAME"))
-        if own is None or own.type != "AWS::DynamoDB::Table":
+        name = at(function.properties, "Environment", "Variables", "TABLE_NAME")
+        own = function.target(name)
+        if name is not None and (own is None or own.type != "AWS::DynamoDB::Table"):
             yield f"{function}: TABLE_NAME names no table of the template"
             continue
         touched = {target for statement in statements(role) for value in as_list(statement.get("Resource"))
                    if (target := role.target(value)) and target.type == "AWS::DynamoDB::Table"}
-        if own not in touched:
+        if own and own not in touched:
             yield f"{role}: may not touch {own.name}, the table of {function.name}"
         for other in sorted(touched - {own}, key=str):
             yield f"{role}: may touch {other.name}, which is not the table of {function.name}"
+
+
+READS_SECRETS = {"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
+
+
+@promise
+def only_its_rotation_writes_a_secret(stack: Stack) -> Iterator[str]:
+    rotated = {function.target(function.properties["Role"]): schedule.target(schedule.properties["SecretId"])
+               for schedule, function in rotations(stack)}
+    for role in stack.all("AWS::IAM::Role"):
+        for statement in grants(role):
+            touched = set(map(role.target, as_list(statement.get("Resource"))))
+            secrets = {target for target in touched if target and target.type == "AWS::SecretsManager::Secret"}
+            writes = {action for action in texts(statement.get("Action"))
+                      if action.startswith("secretsmanager:")} - READS_SECRETS
+            if writes and role not in rotated:
+                yield f"{role}: {statement.get('Sid')} may write a secret: that is for its rotation alone"
+            if role in rotated and (secrets - {rotated[role]} or writes and None in touched):
+                yield f"{role}: {statement.get('Sid')} reaches other secrets than {rotated[role].name}"
+
+
+@promise
+def every_rotation_is_called_for_its_secret_alone(stack: Stack) -> Iterator[str]:
+    for schedule, function in rotations(stack):
+        secret = schedule.target(schedule.properties["SecretId"])
+        permissions = {
+            permission.name for permission in stack.all("AWS::Lambda::Permission")
+            if permission.target(permission.properties["FunctionName"]) == function
+            and permission.properties["Principal"] == "secretsmanager.amazonaws.com"
+            and permission.target(permission.properties.get("SourceArn")) == secret
+            and text(permission.properties.get("SourceAccount")) == "${AWS::AccountId}"}
+        if not permissions & set(as_list(schedule.definition.get("DependsOn"))):
+            yield f"{schedule}: let it wait for a permission of Secrets Manager to call {function.name} for this " \
+                  "account and secret"
+        if function.target(at(function.properties, "Environment", "Variables", "SECRET_ID")) != secret:
+            yield f"{function}: its SECRET_ID is not {secret.name}, which it is to rotate"
+        if schedule.properties.get("RotateImmediatelyOnUpdate") is not False:
+            yield f"{schedule}: rotates at deployments: set RotateImmediatelyOnUpdate to false"
+
+
+def rotations(stack: Stack) -> Iterator[tuple[Resource, Resource]]:
+    """What rotates secrets, each with its function."""
+    for schedule in stack.all("AWS::SecretsManager::RotationSchedule"):
+        yield schedule, schedule.target(schedule.properties["RotationLambdaARN"])
 
 
 @promise

@@ -25,6 +25,7 @@ BY_DEFAULT = {
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
+    "AWS::SecretsManager::RotationSchedule",
     "AWS::SecretsManager::Secret",
 }
 STACKS_BY_DEFAULT = {"stacks/monitoring.yaml"}
@@ -71,6 +72,11 @@ ADDED = {
     "MonthlyBudget": ["MonthlyCostBudget"],
     "DomainName": ["ApiDomain", "ApiDomainMapping"],
     "HostedZoneId": ["ApiDomainRecord"],
+}
+
+# What there is unless a parameter has this value.
+REMOVED = {
+    "SecretRotationDays=0": ["APIGatewaySecretRotation", "SecretRotation*"],
 }
 
 # What the template's rules refuse without a parameter.

@@ -120,6 +120,24 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
         (properties("StockRequestsQueuePolicy", "PolicyDocument", "Statement", 0, "Condition"),
          "StockRequestsQueue: sns.amazonaws.com may send to it for None, which does not"),
     ],
+    "only_its_rotation_writes_a_secret": [
+        (statement("UserServiceLambdaRole", 2, "Action", ["secretsmanager:PutSecretValue"]),
+         "UserServiceLambdaRole: ReadSecret may write a secret"),
+        (statement("SecretRotationLambdaRole", 2, "Resource", [{"Ref": "APIGatewaySecret"}, {"Ref": "APIKeySecret"}]),
+         "SecretRotationLambdaRole: RotateSecret reaches other secrets than APIGatewaySecret"),
+        (statement("SecretRotationLambdaRole", 2, "Resource", ["arn:aws:secretsmanager:::secret:other"]),
+         "SecretRotationLambdaRole: RotateSecret reaches other secrets than APIGatewaySecret"),
+    ],
+    "every_rotation_is_called_for_its_secret_alone": [
+        (properties("SecretRotationPermission", "SourceArn", value={"Ref": "APIKeySecret"}),
+         "APIGatewaySecretRotation: let it wait for a permission"),
+        (properties("SecretRotationPermission", "SourceAccount"), "APIGatewaySecretRotation: let it wait for a"),
+        (Change("APIGatewaySecretRotation", ("DependsOn",)), "APIGatewaySecretRotation: let it wait for a permission"),
+        (properties("SecretRotationLambda", "Environment", "Variables", "SECRET_ID", value={"Ref": "APIKeySecret"}),
+         "SecretRotationLambda: its SECRET_ID is not APIGatewaySecret"),
+        (properties("APIGatewaySecretRotation", "RotateImmediatelyOnUpdate"),
+         "APIGatewaySecretRotation: rotates at deployments"),
+    ],
     "nothing_is_sent_or_read_without_tls": [
         (properties("UserEventsTopicPolicy", "PolicyDocument", "Statement", 0, value=DENIED),
          "UserEventsTopic: sns:Publish is not refused without TLS"),
@@ -358,9 +376,8 @@ class BrokenPromises(unittest.TestCase):
 
     def test_a_version_of_an_equal_function(self):
         stack = copy.deepcopy(self.everything)
-        function = next(resource for resource in stack.all("AWS::Lambda::Function"))
-        version, = (version for version in stack.all("AWS::Lambda::Version")
-                    if version.target(version.properties["FunctionName"]) == function)
+        version = stack.all("AWS::Lambda::Version")[0]
+        function = version.target(version.properties["FunctionName"])
         for resource in [function, version]:
             resource.properties["Description"] = "other"
         self.assertEqual([], list(messages.changes_without_a_version(self.everything, stack)))

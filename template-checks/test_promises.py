@@ -23,8 +23,9 @@ from variants import EVERYTHING_ON, variants
 # What a deployment with other parameters may start from.
 STARTS = {"default": {}, "a network": {"Network": "vpc"}, **{name: variants()[name] for name in EVERYTHING_ON}}
 # Of parameters that take any value.
-OTHER_VALUES = {"CdnUrl": "https://other.example", "CorsOrigins": "https://other.example", "MinCapacity": "3", "MaxCapacity": "20", "MaxVCpus": "128",
-                "OrderDeadlineSeconds": "60", "ThrottlingRateLimit": "100", "VpcCIDR": "10.1.0.0/16"}
+OTHER_VALUES = {"CdnUrl": "https://other.example", "CorsOrigins": "https://other.example", "MinCapacity": "3",
+                "MaxCapacity": "20", "MaxVCpus": "128", "OrderDeadlineSeconds": "60",
+                "SecretRotationDays": ["0", "90"], "ThrottlingRateLimit": "100", "VpcCIDR": "10.1.0.0/16"}
 
 
 @functools.cache
@@ -75,6 +76,13 @@ class Promises(unittest.TestCase):
             for parameter, names in options.added(given).items():
                 off = expand(options.without(parameter, given))
                 findings[f"{variant}: {parameter}"] = options.is_not_added(parameter, names, self.stacks[variant], off)
+        self.verify(findings)
+
+    def test_what_is_switched_off_is_gone(self):
+        default, findings = self.stacks["default"], {}
+        for switch, names in options.REMOVED.items():
+            parameter, _, value = switch.partition("=")
+            findings[switch] = options.is_not_added(parameter, names, default, expand({parameter: value}))
         self.verify(findings)
 
     def test_everything_of_the_reference_is_there(self):
