@@ -31,7 +31,9 @@ fn go_round(cloud: Cloud) -> Result<u32> {
     passed += shop_tests(cloud, DEFAULT, &["--skip", "updates::", "--skip", "load_balancer::"])?;
 
     passed += update(cloud, EVERYTHING)?;
-    passed += shop_tests(cloud, EVERYTHING, &["--skip", "updates::", "--skip", "load::"])?;
+    // The secret is rotated once more by what comes next, and only the version before is kept.
+    passed +=
+        shop_tests(cloud, EVERYTHING, &["--skip", "updates::", "--skip", "load::", "--skip", "rotation::"])?;
     // Here, because some permissions are only granted together with what needs them.
     passed += counted(&mut cargo_test(cloud, &["--test", "permissions", "--", "--ignored"])?, "permissions")?;
 

@@ -72,6 +72,11 @@ impl Client {
         self.token = Some(answer["access_token"].as_str().unwrap().to_owned());
     }
 
+    /// The same person with another token.
+    pub(crate) fn bearing(&self, token: String) -> Self {
+        Self { token: Some(token), ..self.clone() }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], None)
     }

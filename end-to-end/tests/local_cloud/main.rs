@@ -13,6 +13,7 @@ mod dead_letters;
 mod front_door;
 mod load;
 mod load_balancer;
+mod rotation;
 mod security;
 mod story;
 mod updates;
