@@ -47,11 +47,15 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 impl Client {
     /// Registers somebody new and logs in.
     pub(crate) fn customer() -> Self {
-        let anonymous = Self::default();
-        let email = format!("{}@shop.example", Uuid::now_v7());
-        let body = json!({ "email": email, "password": PASSWORD, "name": "Grace Hopper" });
-        let user = anonymous.post("/api/users", &body).expect(201);
-        let mut client = Self { token: None, user_id: user["user_id"].as_str().unwrap().to_owned(), email };
+        Self::registered(&format!("{}@shop.example", Uuid::now_v7()), "Grace Hopper")
+    }
+
+    /// Registers somebody of this name and logs in.
+    pub(crate) fn registered(email: &str, name: &str) -> Self {
+        let body = json!({ "email": email, "password": PASSWORD, "name": name });
+        let user = Self::default().post("/api/users", &body).expect(201);
+        let text = |field: &str| user[field].as_str().unwrap().to_owned();
+        let mut client = Self { token: None, user_id: text("user_id"), email: text("email") };
         client.log_in();
         client
     }

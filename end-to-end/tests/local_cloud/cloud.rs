@@ -3,14 +3,20 @@
 use std::{
     collections::{HashMap, HashSet},
     future::Future,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::Value;
+use domain_events::Timestamp;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use crate::client::PATIENCE;
+
+/// The owner of the local cloud's account may do everything, and its requests need no signature.
+const OWNER: &str = "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/";
 
 /// What `cargo xtask test` tells these tests.
 pub(crate) fn variable(name: &str) -> String {
@@ -30,6 +36,7 @@ pub(crate) fn name(of: &str) -> String {
     format!("{}-{of}", environment())
 }
 
+/// How to reach the cloud as the account's owner.
 pub(crate) fn config() -> aws_types::SdkConfig {
     test_support::sdk_config(&variable("SHOP_CLOUD_URL"))
 }
@@ -133,4 +140,169 @@ fn rows_of(table: &str) -> Vec<HashMap<String, AttributeValue>> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&config());
     let scan = dynamodb.scan().table_name(name(table)).into_paginator().items().send();
     block_on(scan.collect::<Result<Vec<_>, _>>()).unwrap()
+}
+
+/// One version of an object, as it is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) key: String,
+    pub(crate) id: String,
+    pub(crate) is_deletion_marker: bool,
+}
+
+/// The name of a bucket in the deployed environment.
+pub(crate) fn bucket(of: &str) -> String {
+    format!("{}-000000000000", name(of))
+}
+
+/// All versions and deletion markers of the objects whose keys begin like this.
+pub(crate) fn versions(bucket: &str, prefix: &str) -> Vec<Version> {
+    let listing = block_on(s3().list_object_versions().bucket(bucket).prefix(prefix).send()).unwrap();
+    assert_ne!(listing.is_truncated(), Some(true), "more versions than one answer holds");
+    let kept = listing.versions().iter().map(|version| (version.key(), version.version_id(), false));
+    let deleted = listing.delete_markers().iter().map(|marker| (marker.key(), marker.version_id(), true));
+    let version = |(key, id, is_deletion_marker): (Option<&str>, Option<&str>, bool)| Version {
+        key: key.unwrap().to_owned(),
+        id: id.unwrap().to_owned(),
+        is_deletion_marker,
+    };
+    kept.chain(deleted).map(version).collect()
+}
+
+/// Stores an object as the account's owner may, past the presigned addresses.
+pub(crate) fn put_object(bucket: &str, key: &str, body: &[u8]) {
+    let body = body.to_vec().into();
+    block_on(s3().put_object().bucket(bucket).key(key).body(body).send()).unwrap();
+}
+
+/// A version of an object, if it is still there: its bytes, and everything that is said about them.
+pub(crate) fn object(bucket: &str, version: &Version) -> Option<(Vec<u8>, String)> {
+    let request = s3().get_object().bucket(bucket).key(&version.key).version_id(&version.id);
+    let object = block_on(request.send()).ok()?;
+    let about = format!("{object:?}");
+    Some((block_on(object.body.collect()).ok()?.to_vec(), about))
+}
+
+/// Path-style addresses: the name of a bucket is no host on this machine.
+fn s3() -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(&config()).force_path_style(true).build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+/// A queue that gives a message again soon after a failure. It gets its own time back when this is dropped.
+#[must_use]
+pub(crate) struct Hurried {
+    url: String,
+    seconds: String,
+}
+
+/// Shortens the time for which a queue hides a message that is being handled.
+pub(crate) fn hurry(queue: &str) -> Hurried {
+    let sqs = aws_sdk_sqs::Client::new(&config());
+    let url = queue_url(&sqs, queue);
+    let name = QueueAttributeName::VisibilityTimeout;
+    let request = sqs.get_queue_attributes().queue_url(&url).attribute_names(name.clone());
+    let seconds = block_on(request.send()).unwrap().attributes.unwrap().remove(&name).unwrap();
+    let hurried = Hurried { url, seconds };
+    hurried.hide_for("2");
+    hurried
+}
+
+impl Hurried {
+    fn hide_for(&self, seconds: &str) {
+        let request = aws_sdk_sqs::Client::new(&config()).set_queue_attributes().queue_url(&self.url);
+        let request = request.attributes(QueueAttributeName::VisibilityTimeout, seconds);
+        block_on(request.send()).unwrap();
+    }
+}
+
+impl Drop for Hurried {
+    fn drop(&mut self) {
+        self.hide_for(&self.seconds);
+    }
+}
+
+/// A queue that nothing is received from until this is dropped.
+#[must_use]
+pub(crate) struct Paused {
+    mapping: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Stops what takes messages out of a queue, so that some may gather.
+pub(crate) fn pause(queue: &str) -> Paused {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mappings = call("GET", "lambda", "/2015-03-31/event-source-mappings/", None, &Value::Null);
+    let source = format!(":{}", name(queue));
+    let mapping = mappings["EventSourceMappings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|mapping| mapping["EventSourceArn"].as_str().unwrap().ends_with(&source))
+        .unwrap_or_else(|| panic!("nothing reads {queue}"));
+    let paused = Paused { mapping: mapping["UUID"].as_str().unwrap().to_owned(), _turn: turn };
+    paused.set(false);
+    paused
+}
+
+impl Paused {
+    fn set(&self, is_enabled: bool) {
+        let path = format!("/2015-03-31/event-source-mappings/{}", self.mapping);
+        call("PUT", "lambda", &path, None, &json!({ "Enabled": is_enabled }));
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.set(true);
+    }
+}
+
+/// All messages of all queues, also those that somebody has received and not yet deleted. Receiving them would count as
+/// an attempt; this is the local cloud's own way of looking.
+pub(crate) fn everything_in_queues() -> String {
+    call("GET", "sqs", "/_ministack/sqs/messages", None, &Value::Null).to_string()
+}
+
+/// All lines of all logs since a moment.
+pub(crate) fn everything_logged(since: Timestamp) -> String {
+    let logs = |operation: &str, input: &Value| {
+        call("POST", "logs", "/", Some(&format!("Logs_20140328.{operation}")), input)
+    };
+    let mut lines = String::new();
+    for group in logs("DescribeLogGroups", &json!({}))["logGroups"].as_array().unwrap() {
+        let mut input = json!({ "logGroupName": group["logGroupName"], "startTime": since.as_millis() });
+        loop {
+            let page = logs("FilterLogEvents", &input);
+            for event in page["events"].as_array().unwrap() {
+                lines += event["message"].as_str().unwrap();
+                lines.push('\n');
+            }
+            let Some(next) = page["nextToken"].as_str() else { break };
+            input["nextToken"] = next.into();
+        }
+    }
+    lines
+}
+
+/// What the SDKs that are here can't ask for.
+fn call(method: &str, service: &str, path: &str, operation: Option<&str>, body: &Value) -> Value {
+    let mut request = ureq::http::Request::builder()
+        .method(method)
+        .uri(variable("SHOP_CLOUD_URL") + path)
+        .header("authorization", format!("{OWNER}{service}/aws4_request, SignedHeaders=host, Signature=none"))
+        .header("content-type", "application/x-amz-json-1.1");
+    if let Some(operation) = operation {
+        request = request.header("x-amz-target", operation);
+    }
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
+    let answer = if body.is_null() {
+        agent.run(request.body(()).unwrap())
+    } else {
+        agent.run(request.body(body.to_string()).unwrap())
+    };
+    let text = answer.and_then(|mut answer| answer.body_mut().with_config().limit(u64::MAX).read_to_string());
+    serde_json::from_str(&text.unwrap_or_else(|error| panic!("{method} {path} {operation:?}: {error}")))
+        .unwrap()
 }

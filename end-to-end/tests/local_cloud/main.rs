@@ -7,13 +7,21 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown beside the result")]
 
+mod attaching;
 mod client;
 mod cloud;
 mod dead_letters;
+mod deletion;
+mod files;
 mod front_door;
 mod load;
 mod load_balancer;
+mod pictures;
 mod rotation;
 mod security;
+mod sessions;
 mod story;
+mod throttling;
 mod updates;
+mod uploads;
+mod visit;
