@@ -13,6 +13,15 @@ const DEFAULT: &str = "default";
 const EVERYTHING: &str = "everything-on";
 const EVERYTHING_ON_MANAGED_INSTANCES: &str = "everything-on-managed-instances";
 
+/// Tests of what comes with switches, and those that change them.
+const NOT_BY_DEFAULT: [&str; 3] = ["updates::", "load_balancer::", "throttling::"];
+/// Tests of what no switch touches, and those that change them. The secret is rotated once more by what comes next, and
+/// only the version before is kept.
+const NOT_WITH_EVERYTHING: [&str; 6] =
+    ["updates::", "load::", "attaching::", "deletion::", "rotation::", "sessions::"];
+/// Tests of what every deployment has to do: orders, and pictures.
+const ESSENTIAL: [&str; 2] = ["story::", "files::a_picture_of_each_type"];
+
 /// Takes one stack on a local cloud that enforces access from its defaults to all that is optional and back, and deletes
 /// it; makes one with everything from nothing, and deletes that. Answers how many tests passed on the way.
 pub(crate) fn run() -> Result<u32> {
@@ -28,20 +37,18 @@ pub(crate) fn run() -> Result<u32> {
 fn go_round(cloud: Cloud) -> Result<u32> {
     let mut passed = 0;
     cloud.deploy("end-to-end-deploy")?;
-    passed += shop_tests(cloud, DEFAULT, &["--skip", "updates::", "--skip", "load_balancer::"])?;
+    passed += shop_tests(cloud, DEFAULT, &without(&NOT_BY_DEFAULT))?;
 
     passed += update(cloud, EVERYTHING)?;
-    // The secret is rotated once more by what comes next, and only the version before is kept.
-    passed +=
-        shop_tests(cloud, EVERYTHING, &["--skip", "updates::", "--skip", "load::", "--skip", "rotation::"])?;
+    passed += shop_tests(cloud, EVERYTHING, &without(&NOT_WITH_EVERYTHING))?;
     // Here, because some permissions are only granted together with what needs them.
     passed += counted(&mut cargo_test(cloud, &["--test", "permissions", "--", "--ignored"])?, "permissions")?;
 
     passed += update(cloud, EVERYTHING_ON_MANAGED_INSTANCES)?;
-    passed += shop_tests(cloud, EVERYTHING_ON_MANAGED_INSTANCES, &["story::"])?;
+    passed += shop_tests(cloud, EVERYTHING_ON_MANAGED_INSTANCES, &ESSENTIAL)?;
 
     passed += update(cloud, DEFAULT)?;
-    passed += shop_tests(cloud, "default-again", &["story::"])?;
+    passed += shop_tests(cloud, "default-again", &ESSENTIAL)?;
 
     cloud.delete("end-to-end-delete")?;
     cloud.redeploy(EVERYTHING, "end-to-end-create")?;
@@ -55,6 +62,11 @@ fn update(cloud: Cloud, variant: &str) -> Result<u32> {
     let mut test = cargo_test(cloud, &["--test", "local_cloud", "--", "--ignored", "updates::"])?;
     counted(test.env("SHOP_DEPLOYMENT", redeployment(variant)), &format!("to-{variant}"))
         .with_context(|| format!("while the stack became {variant}"))
+}
+
+/// Selects all tests but those of some modules.
+fn without(modules: &[&'static str]) -> Vec<&'static str> {
+    modules.iter().flat_map(|module| ["--skip", module]).collect()
 }
 
 /// Runs tests of the open shop.
