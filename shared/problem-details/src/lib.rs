@@ -5,7 +5,7 @@
 //!   response; the HTTP edge completes it with the request id.
 //! - [`Json`] and [`Query`]: extractors that read a body or a query string completely before they complain,
 //!   so that one answer names every field that is wrong.
-//! - [`PathId`] and [`PageLimit`]: the id in a path and the size of a page, the same for all collections.
+//! - [`PathId`], [`PathIds`] and [`PageLimit`]: the ids in a path and the size of a page, the same for all collections.
 //! - [`EntityTag`], [`IfMatch`] and [`IfNoneMatch`]: optimistic concurrency and revalidation over HTTP
 //!   (RFC 9110, section 13) with row versions as tags.
 
@@ -20,5 +20,5 @@ mod problem;
 
 pub use conditional::{EntityTag, IfMatch, IfNoneMatch};
 pub use input::{InputErrors, InvalidValue, Json, Query};
-pub use parameters::{PageLimit, PathId};
+pub use parameters::{PageLimit, PathId, PathIds};
 pub use problem::{FieldError, Problem, ProblemBody};

@@ -8,7 +8,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The id in the path of a resource, `/api/orders/{id}`. What is no id is the id of nothing: 404.
+/// The id in the path of a resource, `/api/orders/{id}`; what is no id is 404.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathId(pub Uuid);
 
@@ -17,8 +17,26 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let id = Path::<Uuid>::from_request_parts(parts, state).await;
-        id.map(|Path(id)| Self(id)).map_err(|_| Problem::not_found("There is nothing with this id."))
+        id.map(|Path(id)| Self(id)).map_err(|_| not_found())
     }
+}
+
+/// The ids in the path of a part of a resource, `/api/products/{id}/images/{image_id}`; what is no id is 404.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathIds(pub Uuid, pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ids = Path::<(Uuid, Uuid)>::from_request_parts(parts, state).await;
+        ids.map(|Path((whole, part))| Self(whole, part)).map_err(|_| not_found())
+    }
+}
+
+/// What is no id is the id of nothing.
+fn not_found() -> Problem {
+    Problem::not_found("There is nothing with this id.")
 }
 
 /// How many items a page of a list may have: 1 to 100, 20 if the client does not say.
