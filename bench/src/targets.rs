@@ -147,6 +147,7 @@ impl Program {
             ("AWS_REGION", "us-east-1"),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
             ("AWS_SESSION_TOKEN", "a-session-token-of-nobody"),
+            ("BUCKET_NAME", "dev-product-images-000000000000"),
             ("ENVIRONMENT", "dev"),
             ("EVENTS_TOPIC_ARN", &topic),
             ("LANG", "en_US.UTF-8"),

@@ -43,6 +43,7 @@ impl Function {
             .env("ENVIRONMENT", ENVIRONMENT)
             .env("SECRET_ID", "test/microservices/api-gateway")
             .env("TABLE_NAME", table.name())
+            .env("BUCKET_NAME", format!("test-{service}"))
             .env("EVENTS_TOPIC_ARN", "arn:aws:sns:us-east-1:000000000000:test-events")
             .env("STREAM_DLQ_URL", format!("{}/000000000000/test-stream-dlq", endpoint.endpoint()))
             .stdout(Stdio::from(output))

@@ -58,6 +58,7 @@ fn a_missing_secret_stops_the_start_with_one_line_that_names_it() {
             .env("AWS_ENDPOINT_URL", std::env::var("SHOP_CLOUD_URL").unwrap())
             .env("ENVIRONMENT", "dev")
             .env("TABLE_NAME", format!("dev-{service}s"))
+            .env("BUCKET_NAME", "none")
             .env("EVENTS_TOPIC_ARN", "arn:aws:sns:us-east-1:000000000000:none")
             .env("STREAM_DLQ_URL", "http://127.0.0.1:9/000000000000/none")
             .env("SECRET_ID", "dev/microservices/missing")

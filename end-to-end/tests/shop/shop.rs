@@ -8,13 +8,14 @@ use std::{
 use access_token::{AccessTokens, Role};
 use domain_events::{Clock, Event, Received};
 use dynamodb_store::Table;
+use image_uploads::ImageUploads;
 use order_service::OrderService;
-use product_service::ProductService;
+use product_service::{IMAGES, ProductService};
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde_json::{Value, json};
 use service_config::{ApiSecret, SecretCache, Version, Versions};
 use test_support::{
-    Emulator, Subscription, TestTable,
+    BucketStub, Emulator, Subscription, TestTable,
     door::{Door, HttpAnswer, HttpEvent, http_v2},
 };
 use user_service::UserService;
@@ -42,6 +43,8 @@ pub(crate) struct Shop {
     products: (Door<ProductService>, TestTable),
     orders: (Door<OrderService>, TestTable),
     tokens: AccessTokens,
+    /// Served as long as the shop is there.
+    _buckets: BucketStub,
     subscriptions: Vec<Subscription>,
     waiting: Mutex<VecDeque<Queued>>,
     /// Messages whose delay of 15 minutes has not passed.
@@ -56,14 +59,17 @@ impl Shop {
         let secret = SecretCache::fixed(Versions { current, previous: None });
         let (users, products, orders) = (TestTable::users(), TestTable::products(), TestTable::orders());
         let table = |table: &TestTable| Table::new(&Emulator::sdk_config(), table.name());
+        let buckets = BucketStub::start();
+        let images = ImageUploads::new(&buckets.sdk_config(), table(&products), IMAGES, "images", None);
         Arc::new(Self {
             users: (Door::new(UserService::new(table(&users), secret.clone(), Clock::default())), users),
             products: (
-                Door::new(ProductService::new(table(&products), secret.clone(), Clock::default())),
+                Door::new(ProductService::new(table(&products), images, secret.clone(), Clock::default())),
                 products,
             ),
             orders: (Door::new(OrderService::new(table(&orders), secret.clone())), orders),
             tokens: AccessTokens::new(secret),
+            _buckets: buckets,
             subscriptions: test_support::subscriptions(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
@@ -247,6 +253,8 @@ impl Shop {
     async fn deliver_batch(&self, queue: &str, body: Vec<String>) {
         let failed = match queue {
             "StockRequestsQueue" => self.products.0.messages("stock-requests", body).await,
+            "ImageUploadsQueue" => self.products.0.messages("image-uploads", body).await,
+            "AvatarUploadsQueue" => self.users.0.messages("avatar-uploads", body).await,
             "OrderProcessingQueue" => self.orders.0.messages("order-processing", body).await,
             "UserEventsQueue" => self.orders.0.messages("user-events", body).await,
             "OrderDeadlinesQueue" => self.orders.0.messages("order-deadlines", body).await,

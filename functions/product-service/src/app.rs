@@ -1,3 +1,5 @@
+/// Pictures of products: asking for them, and what becomes of their files.
+mod images;
 /// What products were last seen to be offered for.
 mod known_offers;
 

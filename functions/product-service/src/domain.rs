@@ -3,6 +3,7 @@ mod reservation;
 
 use deserr::Deserr;
 use domain_events::{Currency, Money, Timestamp};
+use image_uploads::Image;
 use problem_details::{InputErrors, InvalidValue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,10 +20,20 @@ pub(crate) struct Product {
     pub(crate) price: Money,
     /// Units that nobody has ordered yet.
     pub(crate) stock: u32,
-    pub(crate) images: Vec<String>,
+    /// In the order in which they were asked for.
+    pub(crate) images: Vec<ProductImage>,
     pub(crate) version: u64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+}
+
+/// A picture of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProductImage {
+    /// The upload that it came by. Ids grow with the time at which uploads were asked for.
+    pub(crate) image_id: Uuid,
+    #[serde(flatten)]
+    pub(crate) image: Image,
 }
 
 /// What an order has to know of a product.
@@ -42,6 +53,11 @@ pub(crate) struct NewProduct {
     pub(crate) category: Category,
     pub(crate) price: Money,
     pub(crate) stock: u32,
+}
+
+impl Product {
+    /// The most pictures that a product can have.
+    pub(crate) const MAX_IMAGES: usize = 10;
 }
 
 impl NewProduct {

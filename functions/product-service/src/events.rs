@@ -1,4 +1,5 @@
-use domain_events::{Payload, payload};
+use domain_events::{Payload, Timestamp, payload};
+use image_uploads::{FileId, Removed};
 use lambda_dispatch::{Change, Content, Fact, HandlerError, Message};
 
 use crate::{
@@ -7,10 +8,19 @@ use crate::{
     repository::{ProductRow, ReservationRow},
 };
 
-/// Does what an order's event asks of the stock.
+/// The queue that tells of the files of pictures.
+const IMAGE_UPLOADS: &str = "image-uploads";
+
+/// Does what an order's event asks of the stock, and sees to the files of pictures.
 pub(crate) async fn handle(service: &ProductService, message: Message) -> Result<(), HandlerError> {
-    let Content::Event(event) = message.content else {
-        return Err(format!("no objects are expected from the queue {}", message.queue).into());
+    let event = match message.content {
+        Content::Objects(arrived) if message.queue == IMAGE_UPLOADS => {
+            return service.images.arrived(&arrived, service).await;
+        }
+        Content::Objects(_) => {
+            return Err(format!("no objects are expected from the queue {}", message.queue).into());
+        }
+        Content::Event(event) => event,
     };
     match event.payload {
         Payload::OrderPlaced(order) => {
@@ -20,6 +30,10 @@ pub(crate) async fn handle(service: &ProductService, message: Message) -> Result
         Payload::OrderCancelled(order) | Payload::OrderRejected(order) => {
             service.release(order.order_id).await?;
         }
+        Payload::ProductImageRemoved(payload::ProductImage { product_id, image_id }) => {
+            service.images.erase(FileId { owner: product_id, upload_id: image_id }).await?;
+        }
+        Payload::ProductDeleted(product) => service.images.erase_all(product.product_id).await?,
         // A subscription that lets more through than it should is no reason to lose its messages one by one.
         _ => telemetry::count(
             "ignored_messages",
@@ -38,9 +52,17 @@ pub(crate) fn fact(change: &Change) -> Result<Option<Fact>, HandlerError> {
         stock_fact(change)
     } else if row.has("name") {
         product_fact(change).map(Some)
+    } else if row.has("upload_state") {
+        Ok(image_uploads::removed(change)?.map(|removed| image_fact(removed, change.time())))
     } else {
-        Err("the row is neither a product nor a reservation".into())
+        Err("the row is no product, no reservation and no upload".into())
     }
+}
+
+fn image_fact(Removed { file, traceparent }: Removed, time: Timestamp) -> Fact {
+    let FileId { owner: product_id, upload_id: image_id } = file;
+    let payload = Payload::ProductImageRemoved(payload::ProductImage { product_id, image_id });
+    Fact { subject: product_id.to_string(), traceparent, time, payload }
 }
 
 fn product_fact(change: &Change) -> Result<Fact, HandlerError> {

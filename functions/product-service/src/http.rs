@@ -1,5 +1,9 @@
 /// Bodies of requests and answers.
 mod bodies;
+/// Routes of pictures.
+mod images;
+
+use std::slice;
 
 use access_token::Admin;
 use axum::{
@@ -26,7 +30,8 @@ use crate::{
 };
 
 lambda_dispatch::routes! {
-    ProductService: list, create, read, replace, patch, remove, change_stock
+    ProductService: list, create, read, replace, patch, remove, change_stock;
+    images::{ask_for_image, image_upload, remove_image}
 }
 
 /// Products are the same for everybody and may be a few seconds old: caches take the load of popular ones.
@@ -58,11 +63,14 @@ async fn list(
     let page = service.repository.products(query.category.as_ref(), after, query.limit.get()).await;
     let page = page.map_err(ProductError::from)?;
     let next_cursor = page.next.map(|next| service.cursors.seal(&scope, &next));
-    let tag = page_tag(&page.items, next_cursor.as_deref());
+    let now = service.clock.now();
+    let tag = page_tag(&page.items, service.period(&page.items, now), next_cursor.as_deref());
     if if_none_match.holds(tag) {
         return Ok((StatusCode::NOT_MODIFIED, [PUBLIC, (ETAG, tag.into())]).into_response());
     }
-    let items = page.items.into_iter().map(ProductBody::from).collect();
+    let addresses = service.addresses(&page.items, now).await?;
+    let body = |product| ProductBody::new(product, addresses.as_ref());
+    let items = page.items.into_iter().map(body).collect::<Result<_, _>>()?;
     Ok(([PUBLIC, (ETAG, tag.into())], Json(ProductList { items, next_cursor })).into_response())
 }
 
@@ -76,7 +84,8 @@ async fn list(
     responses(
         (status = 200, description = "The product", body = ProductBody,
             headers(("etag" = String, description = "The product's version in quotes"))),
-        (status = 304, description = "The client has the present version"),
+        (status = 304, description = "The client has the present version. Not answered for a product with pictures \
+            whose addresses expire."),
     )
 )]
 async fn read(
@@ -86,10 +95,12 @@ async fn read(
 ) -> Result<Response, Problem> {
     let product = service.repository.product(id, Consistency::Eventual).await?;
     let tag = EntityTag(product.version);
-    if if_none_match.holds(tag) {
+    // The version says nothing about the addresses of pictures, which expire if they are signed.
+    let lasts = service.period(slice::from_ref(&product), service.clock.now()).is_none();
+    if lasts && if_none_match.holds(tag) {
         return Ok((StatusCode::NOT_MODIFIED, [PUBLIC, (ETAG, tag.into())]).into_response());
     }
-    Ok(([PUBLIC], Tagged(product)).into_response())
+    Ok(([PUBLIC], tagged(&service, product).await?).into_response())
 }
 
 /// Puts a new product on offer
@@ -110,10 +121,10 @@ async fn create(
     // A UUID is always a valid header value.
     let location =
         HeaderValue::try_from(format!("/api/products/{}", product.product_id)).map_err(Problem::internal)?;
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Tagged(product)))
+    Ok((StatusCode::CREATED, [(LOCATION, location)], tagged(&service, product).await?))
 }
 
-/// Replaces everything but the stock
+/// Replaces everything but stock and pictures
 #[utoipa::path(
     put, path = "/api/products/{id}", operation_id = "replace_product", tag = "products", security(("bearer" = [])),
     params(
@@ -131,7 +142,8 @@ async fn replace(
     IfMatch(version): IfMatch,
     Json(body): Json<ReplacementBody>,
 ) -> Result<Tagged, Problem> {
-    Ok(Tagged(service.repository.change(id, body.into(), version, service.clock.now()).await?))
+    let product = service.repository.change(id, body.into(), version, service.clock.now()).await?;
+    Ok(tagged(&service, product).await?)
 }
 
 /// Changes the fields that are given
@@ -156,7 +168,8 @@ async fn patch(
     if change.is_empty() {
         return Err(Problem::invalid_field("", "must have at least one field"));
     }
-    Ok(Tagged(service.repository.change(id, change, version, service.clock.now()).await?))
+    let product = service.repository.change(id, change, version, service.clock.now()).await?;
+    Ok(tagged(&service, product).await?)
 }
 
 /// Takes a product off offer
@@ -201,12 +214,16 @@ async fn change_stock(
     IfMatch(version): IfMatch,
     Json(StockBody { change }): Json<StockBody>,
 ) -> Result<Tagged, Problem> {
-    Ok(Tagged(service.repository.change_stock(id, change, version, service.clock.now()).await?))
+    let product = service.repository.change_stock(id, change, version, service.clock.now()).await?;
+    Ok(tagged(&service, product).await?)
 }
 
-/// The tag of a page: ids and versions stand for all that it says.
-fn page_tag(products: &[Product], next_cursor: Option<&str>) -> EntityTag {
+/// The tag of a page: ids and versions stand for all that it says, but for when the addresses in it were signed.
+fn page_tag(products: &[Product], period: Option<u64>, next_cursor: Option<&str>) -> EntityTag {
     let mut hash = Sha256::new();
+    if let Some(period) = period {
+        hash.update(period.to_be_bytes());
+    }
     for product in products {
         hash.update(product.product_id.as_bytes());
         hash.update(product.version.to_be_bytes());
@@ -246,12 +263,17 @@ impl ListQuery {
 }
 
 /// A product as an answer, with its version as the entity tag.
-struct Tagged(Product);
+struct Tagged(EntityTag, ProductBody);
+
+async fn tagged(service: &ProductService, product: Product) -> Result<Tagged, ProductError> {
+    let addresses = service.addresses(slice::from_ref(&product), service.clock.now()).await?;
+    Ok(Tagged(EntityTag(product.version), ProductBody::new(product, addresses.as_ref())?))
+}
 
 impl IntoResponse for Tagged {
     fn into_response(self) -> Response {
-        let tag = EntityTag(self.0.version);
-        ([(ETAG, HeaderValue::from(tag))], Json(ProductBody::from(self.0))).into_response()
+        let Self(tag, body) = self;
+        ([(ETAG, HeaderValue::from(tag))], Json(body)).into_response()
     }
 }
 
@@ -268,6 +290,13 @@ impl From<ProductError> for Problem {
                 let detail = format!("A product can't have more than {} units in stock.", Stock::MAX);
                 Self::conflict("too-much-stock", "Too much stock", detail)
             }
+            ProductError::TooManyImages => {
+                let detail = format!("A product can't have more than {} images.", Product::MAX_IMAGES);
+                Self::conflict("too-many-images", "Too many images", detail)
+            }
+            ProductError::NoSuchImage => Self::not_found("The product has no image with this id."),
+            ProductError::Uploads(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
+            ProductError::Uploads(error) => Self::internal(error),
             ProductError::Store(error) => of_store(error),
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! Over HTTP it shows products to everybody and lets admins keep them. From the queue `stock-requests` it learns of
 //! orders and takes or returns their stock: everything that an order takes, and the reservation that says so, in one
-//! transaction. What changes in its table becomes events on its topic.
+//! transaction. Pictures are uploaded to a bucket, which tells of them in the queue `image-uploads`. What changes in the
+//! table becomes events on its topic.
 
-/// Reserving and releasing the stock of orders; making products.
+/// Reserving and releasing the stock of orders; making products; their pictures.
 mod app;
 /// Products, reservations, and the decision about an order. No input or output.
 mod domain;
@@ -20,13 +21,17 @@ use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
 use domain_events::Clock;
 use dynamodb_store::{Cursors, Table};
+use image_uploads::{ImageUploads, Kind};
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
 use utoipa::openapi::OpenApi;
 
 use crate::{app::KnownOffers, repository::Repository};
 
-/// The service: its table, and the secret with which it knows admins and its own cursors.
+/// The pictures of products, in their bucket and in the table.
+pub const IMAGES: Kind = Kind { prefix: "images", key: "product_id" };
+
+/// The service: its table, the bucket of its pictures, and the secret with which it knows admins and its own cursors.
 #[derive(Clone, Debug)]
 pub struct ProductService {
     repository: Repository,
@@ -34,24 +39,27 @@ pub struct ProductService {
     tokens: AccessTokens,
     cursors: Cursors,
     known_offers: KnownOffers,
+    images: ImageUploads,
     clock: Clock,
 }
 
 impl ProductService {
-    /// The service as its environment describes it: `TABLE_NAME` and `SECRET_ID`.
+    /// The service as its environment describes it: `TABLE_NAME`, `BUCKET_NAME`, `SECRET_ID`, and `CDN_URL` if there is
+    /// one.
     pub async fn connect(aws: &SdkConfig) -> Result<Self, HandlerError> {
         let table = Table::new(aws, service_config::required("TABLE_NAME")?);
         let secret_id = service_config::required("SECRET_ID")?;
+        let images = ImageUploads::connect(aws, table.clone(), IMAGES)?;
         let repository = Repository::new(table.clone());
         // The first call opens the connection to the table: better now than in somebody's request.
         let (secret, warm_up) =
             tokio::join!(SecretCache::load(aws, secret_id, service_config::DEFAULT_TTL), repository.reach());
         telemetry::can_fail("warming up the table", warm_up);
-        Ok(Self::new(table, secret?, Clock::default()))
+        Ok(Self::new(table, images, secret?, Clock::default()))
     }
 
-    /// The service over a given table, secret and clock.
-    pub fn new(table: Table, secret: SecretCache<ApiSecret>, clock: Clock) -> Self {
+    /// The service over a given table, pictures, secret and clock.
+    pub fn new(table: Table, images: ImageUploads, secret: SecretCache<ApiSecret>, clock: Clock) -> Self {
         let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
         Self {
             repository: Repository::new(table),
@@ -59,6 +67,7 @@ impl ProductService {
             secret,
             cursors,
             known_offers: KnownOffers::default(),
+            images,
             clock,
         }
     }

@@ -1,3 +1,5 @@
+/// The pictures of products: coming and going together with the rows of their uploads.
+mod images;
 /// The rows of stock reservations, and the transactions that take and return stock.
 mod reservations;
 
@@ -6,12 +8,15 @@ use dynamodb_store::{
     Consistency, Feed, FeedEntry, Item, Key, Page, Position, Reason, StoreError, Table, Transaction,
     TransactionError, Update, from_item,
 };
+use image_uploads::UploadError;
 use serde::{Deserialize, Serialize};
 use telemetry::Trace;
 use uuid::Uuid;
 
 pub(crate) use self::reservations::{Outcome, ReservationRow};
-use crate::domain::{Category, Description, Product, ProductChange, ProductName, Stock, StockChange};
+use crate::domain::{
+    Category, Description, Product, ProductChange, ProductImage, ProductName, Stock, StockChange,
+};
 
 const KEY: &str = "product_id";
 const CATEGORY_INDEX: &str = "category-created_at-index";
@@ -35,6 +40,12 @@ pub(crate) enum ProductError {
     InsufficientStock { available: u32 },
     #[error("stock would exceed {}", Stock::MAX)]
     TooMuchStock,
+    #[error("the product has as many pictures as it can have")]
+    TooManyImages,
+    #[error("the product has no such picture")]
+    NoSuchImage,
+    #[error(transparent)]
+    Uploads(#[from] UploadError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -48,7 +59,7 @@ pub(crate) struct ProductRow {
     category: Category,
     price: Money,
     stock: u32,
-    images: Vec<String>,
+    images: Vec<ProductImage>,
     version: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -220,7 +231,9 @@ impl ProductRow {
 }
 
 impl From<ProductRow> for Product {
-    fn from(row: ProductRow) -> Self {
+    fn from(mut row: ProductRow) -> Self {
+        // They are kept in the order in which their files arrived.
+        row.images.sort_unstable_by_key(|image| image.image_id);
         Self {
             product_id: row.product_id,
             name: row.name,

@@ -1,12 +1,17 @@
 use deserr::Deserr;
 use domain_events::{Money, Timestamp};
+use image_uploads::{Addresses, FileId, ImageAnswer, UploadError};
 use problem_details::InputErrors;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{
-    Category, Description, NewProduct, Price, Product, ProductChange, ProductName, Stock, StockChange,
+use crate::{
+    domain::{
+        Category, Description, NewProduct, Price, Product, ProductChange, ProductImage, ProductName, Stock,
+        StockChange,
+    },
+    repository::ProductError,
 };
 
 /// A product that is to be put on offer.
@@ -92,13 +97,22 @@ pub(super) struct ProductBody {
     /// Units that can be ordered.
     #[schema(example = 10)]
     stock: u32,
-    /// Addresses of its pictures.
-    images: Vec<String>,
+    /// In the order in which they were asked for.
+    images: Vec<ImageBody>,
     /// Grows with every change; also in the `ETag` header.
     #[schema(example = 1)]
     version: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// A picture of a product.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductImage)]
+pub(super) struct ImageBody {
+    image_id: Uuid,
+    #[serde(flatten)]
+    image: ImageAnswer,
 }
 
 /// A page of products.
@@ -133,19 +147,30 @@ impl From<PatchBody> for ProductChange {
     }
 }
 
-impl From<Product> for ProductBody {
-    fn from(product: Product) -> Self {
-        Self {
-            product_id: product.product_id,
+impl ProductBody {
+    /// A product with the addresses of its pictures, if it has any.
+    pub(super) fn new(product: Product, addresses: Option<&Addresses>) -> Result<Self, ProductError> {
+        let product_id = product.product_id;
+        let at = |addresses: &Addresses, ProductImage { image_id, image }: &ProductImage| {
+            let url = addresses.of(FileId { owner: product_id, upload_id: *image_id });
+            let url = url.map_err(UploadError::from)?;
+            Ok(ImageBody { image_id: *image_id, image: ImageAnswer::new(image, url) })
+        };
+        let images = match addresses {
+            Some(addresses) => product.images.iter().map(|image| at(addresses, image)).collect(),
+            None => Ok(Vec::new()),
+        };
+        Ok(Self {
+            product_id,
             name: product.name.as_str().to_owned(),
             description: product.description.as_str().to_owned(),
             category: product.category.as_str().to_owned(),
             price: product.price,
             stock: product.stock,
-            images: product.images,
+            images: images.map_err(ProductError::Uploads)?,
             version: product.version,
             created_at: product.created_at,
             updated_at: product.updated_at,
-        }
+        })
     }
 }

@@ -6,7 +6,7 @@ use domain_events::{Event, Payload};
 use proptest::{collection::vec, prelude::*};
 use uuid::Uuid;
 
-use crate::{ALL_DONE, Shop, cancelled, placed, rejected};
+use crate::{ALL_DONE, Shop, cancelled, placed, rejected, run};
 
 /// Which order, and what comes for it.
 type Delivery = (usize, Kind);
@@ -112,10 +112,6 @@ fn told(events: &[Event]) -> HashMap<Uuid, BTreeMap<&'static str, usize>> {
         }
     }
     told
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 proptest! {

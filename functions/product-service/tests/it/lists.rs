@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use test_support::door::{self, HttpAnswer};
 
-use crate::{Shop, dispatcher, mug, secret, send};
+use crate::{Shop, mug, secret, send};
 
 impl Shop {
     async fn named(&self, name: &str, category: &str) {
@@ -131,7 +131,7 @@ async fn a_cursor_outlives_one_rotation_of_the_secret() {
     let (old, new) = ("a signing secret that is long enough", "another signing secret, after a rotation");
     let next_page = door::http_v2("GET", "/api/products").query("cursor", &cursor).build();
     for (secret, expected) in [(secret(new, Some(old)), 200), (secret(new, None), 400)] {
-        let rotated = dispatcher(&shop.table, &shop.topic, &secret, &shop.clock);
+        let rotated = shop.with_secret(secret);
         assert_eq!(HttpAnswer::parse(&send(&rotated, next_page.clone()).await).status, expected);
     }
 }
