@@ -166,9 +166,11 @@ impl Cloud {
     }
 }
 
-/// A command that deploys a set of parameters, for a client of the cloud to run.
+/// A command that deploys a set of parameters, for a client of the cloud to run. No distribution stands before the
+/// buckets here: the addresses of files are the buckets' own.
 pub(crate) fn redeployment(variant: &str) -> String {
-    format!("{} {STACK} deploy {ENVIRONMENT} {variant} Architecture={}", tools::PYTHON, tools::ARCHITECTURE)
+    let own = format!("Architecture={} CdnUrl= CdnDistributionArn=", tools::ARCHITECTURE);
+    format!("{} {STACK} deploy {ENVIRONMENT} {variant} {own}", tools::PYTHON)
 }
 
 /// Makes sure that a cloud can be started on this port.
