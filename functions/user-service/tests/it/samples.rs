@@ -13,12 +13,15 @@ const USER: &str = "01a203e8-5c00-7a1b-9c3d-4e5f60718293";
 
 /// The samples in the sequence of one user's life, and how each is answered: a status for a request, `None` for a batch
 /// that is done as a whole.
-const STORY: [(&str, Option<u16>); 14] = [
+const STORY: [(&str, Option<u16>); 17] = [
     ("health-ready", Some(200)),
     ("load-balancer-health-check", Some(200)),
     ("openapi", Some(200)),
     ("register", Some(201)),
     ("login", Some(200)),
+    ("refresh", Some(200)),
+    ("log-out", Some(204)),
+    ("log-out-everywhere", Some(204)),
     ("read-own-account", Some(200)),
     ("change-own-account", Some(200)),
     ("change-role", Some(200)),
@@ -40,10 +43,11 @@ fn every_sample_has_its_place_in_the_story() {
 #[tokio::test]
 async fn every_sample_event_is_handled() {
     let shop = Shop::open();
-    let (mut user, mut token) = (USER.to_owned(), String::new());
+    let (mut user, mut token, mut refresh_token) = (USER.to_owned(), String::new(), String::new());
     let samples = samples("user-service");
     for (name, expected) in STORY {
         let event = samples[name].replace("ACCESS_TOKEN", &token).replace("API_KEY", API_KEY);
+        let event = event.replace("REFRESH_TOKEN", &refresh_token);
         let answer = shop.invoke(event.replace(USER, &user)).await;
         let Some(status) = expected else {
             assert!(door::failures(&answer).is_empty(), "{name}: {answer}");
@@ -54,7 +58,7 @@ async fn every_sample_event_is_handled() {
         let text = |member: &str| answer.json()[member].as_str().unwrap().to_owned();
         match name {
             "register" => user = text("user_id"),
-            "login" => token = text("access_token"),
+            "login" | "refresh" => (token, refresh_token) = (text("access_token"), text("refresh_token")),
             _ => {}
         }
     }
