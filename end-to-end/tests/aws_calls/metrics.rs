@@ -54,11 +54,11 @@ fn of_alarms(template: &Yaml) -> Vec<Metric> {
         .filter(|alarm| alarm["Namespace"] == NAMESPACE)
         .map(|alarm| {
             let dimensions = alarm["Dimensions"].as_sequence().unwrap().iter().map(|dimension| {
-                let Yaml::Tagged(value) = &dimension["Value"] else {
-                    panic!("{dimension:?} has a fixed value")
+                let value = match &dimension["Value"] {
+                    Yaml::Tagged(value) if value.value == "Environment" => ENVIRONMENT,
+                    value => value.as_str().unwrap_or_else(|| panic!("{dimension:?} has another value")),
                 };
-                assert_eq!(value.value, "Environment", "{dimension:?}");
-                (dimension["Name"].as_str().unwrap().to_owned(), ENVIRONMENT.to_owned())
+                (dimension["Name"].as_str().unwrap().to_owned(), value.to_owned())
             });
             (alarm["MetricName"].as_str().unwrap().to_owned(), dimensions.collect())
         })

@@ -179,7 +179,7 @@ impl Permission {
 
     /// The service whose function has this permission.
     pub(crate) fn service(&self) -> &'static str {
-        ["user-service", "product-service", "order-service"]
+        ["user-service", "product-service", "order-service", "secret-rotation"]
             .into_iter()
             .find(|service| self.role.to_lowercase().starts_with(&service.replace('-', "")))
             .unwrap_or_else(|| panic!("{} is no function's role", self.role))
@@ -259,6 +259,21 @@ pub(crate) fn rejoin_vpc(service: &str) -> Result<(), String> {
         request.header("authorization", authorization("lambda")).send(settings.to_string()).unwrap();
     let text = answer.body_mut().read_to_string().unwrap();
     if answer.status().is_success() { Ok(()) } else { Err(text) }
+}
+
+/// Begins to rotate the secret of the services; answers the version that is to become the current one.
+pub(crate) fn rotate_secret() -> String {
+    let started =
+        json("secretsmanager", "secretsmanager.RotateSecret", &json!({ "SecretId": cloud::secret_id() }));
+    started["VersionId"].as_str().unwrap_or_else(|| panic!("no rotation: {started}")).to_owned()
+}
+
+/// Ends a rotation that stands still, so that there can be another.
+pub(crate) fn forget_rotation(version: &str) {
+    let input = json!({
+        "SecretId": cloud::secret_id(), "VersionStage": "AWSPENDING", "RemoveFromVersionId": version,
+    });
+    json("secretsmanager", "secretsmanager.UpdateSecretVersionStage", &input);
 }
 
 /// Whether the table of orders has a row under this id.

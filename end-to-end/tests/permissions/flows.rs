@@ -39,10 +39,13 @@ pub(crate) enum Flow {
     Reading(fn(&Shop) -> Effect),
     /// A message that can't be understood comes back soon, and so ends in the dead-letter queue of its queue soon.
     Return(&'static str),
-    /// A request to these routes leaves lines in the log, which the local cloud writes before it answers.
-    Log(&'static str),
+    /// A call leaves lines in the log, which the local cloud writes before it answers.
+    Log,
     /// The service finds out whether its secret was rotated.
     Secret(&'static str, &'static str),
+    /// A rotation of the secret, which fails, and then this step of it. Only the last one finishes it: after a second
+    /// rotation the tokens of before the first would be refused.
+    Rotation(&'static str),
     /// The function, which is in the VPC of this deployment, is told to join it.
     Network,
 }
@@ -75,7 +78,7 @@ impl Flow {
                 account::log(service, since).iter().any(|line| line.contains(&refusal) && line.contains(of));
             if !found {
                 // What a function writes late comes with the log of its next call.
-                Client::default().get(&format!("/api/{}s/health/live", service.trim_end_matches("-service")));
+                call(service);
             }
             found.then_some(())
         };
@@ -122,10 +125,10 @@ impl Flow {
                     cloud::receive_messages(&dead_letters).iter().any(|body| body.contains(&mark))
                 }))
             }
-            Self::Log(collection) => {
+            Self::Log => {
                 let is_logged = || {
-                    let answer = shop.customer.get(&format!("/api/{collection}/health/live"));
-                    account::log(service, since).iter().any(|line| line.contains(request_id(&answer)))
+                    let id = call(service);
+                    account::log(service, since).iter().any(|line| line.contains(&id))
                 };
                 assert!(!is_logged(), "without {permission}");
                 drop(withdrawn);
@@ -144,6 +147,16 @@ impl Flow {
                 drop(withdrawn);
                 Some(Effect::new("the token can be checked", move || unchecked(401)))
             }
+            Self::Rotation(step) => {
+                let version = account::rotate_secret();
+                eventually(&format!("{service} logs {refusal:?}"), || is_logged(&version));
+                drop(withdrawn);
+                cloud::invoke(service, &rotation_step(step, &permission.resource, &version)).unwrap();
+                if step != "finishSecret" {
+                    account::forget_rotation(&version);
+                }
+                None
+            }
             Self::Network => {
                 let refusal = account::rejoin_vpc(service).unwrap_err();
                 let problem = format!("does not allow {} ", permission.action);
@@ -154,6 +167,22 @@ impl Flow {
             }
         }
     }
+}
+
+/// Calls a service's function, in a way that changes nothing; answers what its log calls that.
+fn call(service: &str) -> String {
+    if service == "secret-rotation" {
+        let invented = Uuid::now_v7().to_string();
+        cloud::invoke(service, &rotation_step("setSecret", "another secret", &invented)).unwrap_err();
+        return invented;
+    }
+    let path = format!("/api/{}s/health/live", service.trim_end_matches("-service"));
+    request_id(&Client::default().get(&path)).to_owned()
+}
+
+/// What Secrets Manager sends to the function that rotates a secret.
+fn rotation_step(step: &str, secret: &str, version: &str) -> serde_json::Value {
+    json!({ "Step": step, "SecretId": secret, "ClientRequestToken": version })
 }
 
 /// What the function's log calls a request.

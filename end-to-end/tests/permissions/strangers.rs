@@ -41,11 +41,18 @@ fn no_role_reaches_what_belongs_to_another_service() {
             for queue in QUEUES {
                 refused(&format!("{role} sends to {queue}"), send(&config, queue).await);
             }
-            let secret = format!("{}/microservices/api-gateway/api-key", cloud::environment());
+            refused(
+                &format!("{role} reads the source of the API key"),
+                read_source_of_api_key(&config).await,
+            );
             let secrets = aws_sdk_secretsmanager::Client::new(&config);
-            let answer = secrets.get_secret_value().secret_id(secret).send().await;
-            refused(&format!("{role} reads the source of the API key"), answer);
+            let written = secrets.put_secret_value().secret_id(cloud::secret_id()).secret_string("unasked");
+            refused(&format!("{role} writes the secret"), written.send().await);
         }
+        let rotation = roles.iter().find(|known| known.logical_id == "SecretRotationLambdaRole").unwrap();
+        let config = as_role(rotation);
+        refused("the rotation reads the source of the API key", read_source_of_api_key(&config).await);
+        refused("the rotation reads users", read(&config, "users").await);
     });
 }
 
@@ -53,6 +60,11 @@ fn no_role_reaches_what_belongs_to_another_service() {
 fn as_role(role: &Role) -> SdkConfig {
     let config = test_support::sdk_config(&std::env::var("SHOP_CLOUD_URL").unwrap());
     config.into_builder().credentials_provider(account::credentials(role)).build()
+}
+
+async fn read_source_of_api_key(config: &SdkConfig) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    let secrets = aws_sdk_secretsmanager::Client::new(config);
+    secrets.get_secret_value().secret_id(format!("{}/api-key", cloud::secret_id())).send().await
 }
 
 async fn read(config: &SdkConfig, table: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {

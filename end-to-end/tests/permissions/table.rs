@@ -74,7 +74,6 @@ impl Grants {
 struct Common {
     role: &'static str,
     log: &'static str,
-    collection: &'static str,
     /// A route that asks who is calling.
     guarded: (&'static str, &'static str),
     event: fn(&flows::Shop) -> flows::Effect,
@@ -86,19 +85,26 @@ struct Common {
 
 /// All rows, of all optional parts.
 pub(crate) fn rows() -> Vec<Row> {
-    let roles = [user_service(), product_service(), order_service(), deployments(), flow_log(), instances()];
+    let roles = [
+        user_service(),
+        product_service(),
+        order_service(),
+        secret_rotation(),
+        deployments(),
+        flow_log(),
+        instances(),
+    ];
     roles.into_iter().flat_map(|role| role.rows).collect()
 }
 
-fn common(service: &Common) -> Grants {
-    let (method, path) = service.guarded;
-    Grants::of(service.role)
+fn function(role: &'static str, log: &'static str) -> Grants {
+    Grants::of(role)
         .add(
             "WriteLogs",
             &["logs:CreateLogStream", "logs:PutLogEvents"],
-            &[service.log],
+            &[log],
             "what the function does is logged",
-            Flow::Log(service.collection),
+            Flow::Log,
         )
         .add(
             "SendTraces",
@@ -108,6 +114,11 @@ fn common(service: &Common) -> Grants {
             None,
         )
         .only_with(Part::Traces, "SendTraces")
+}
+
+fn common(service: &Common) -> Grants {
+    let (method, path) = service.guarded;
+    function(service.role, service.log)
         .add(
             "ReadSecret",
             &["secretsmanager:GetSecretValue"],
@@ -148,7 +159,6 @@ fn user_service() -> Grants {
     let service = Common {
         role: "UserServiceLambdaRole",
         log: "log-group:/aws/lambda/user-service:*",
-        collection: "users",
         guarded: ("GET", "/api/users/me"),
         event: flows::deletion_is_heard,
         odd_row: flows::odd_user_is_set_aside,
@@ -200,7 +210,6 @@ fn product_service() -> Grants {
     let service = Common {
         role: "ProductServiceLambdaRole",
         log: "log-group:/aws/lambda/product-service:*",
-        collection: "products",
         guarded: ("POST", "/api/products"),
         event: flows::order_is_confirmed,
         odd_row: flows::odd_product_is_set_aside,
@@ -275,7 +284,6 @@ fn order_service() -> Grants {
     let service = Common {
         role: "OrderServiceLambdaRole",
         log: "log-group:/aws/lambda/order-service:*",
-        collection: "orders",
         guarded: ("GET", "/api/orders"),
         event: flows::order_is_confirmed,
         odd_row: flows::odd_order_is_set_aside,
@@ -310,6 +318,39 @@ fn order_service() -> Grants {
         .consumes("order-processing", "orders are confirmed", flows::order_is_confirmed)
         .consumes("user-events", "orders hear of deleted accounts", flows::deletion_is_heard)
         .consumes("order-deadlines", "an order's deadline passes", flows::deadline_passes)
+}
+
+fn secret_rotation() -> Grants {
+    let secret = &["secret:microservices/api-gateway"];
+    function("SecretRotationLambdaRole", "log-group:/aws/lambda/secret-rotation:*")
+        .add(
+            "RotateSecret",
+            &["secretsmanager:DescribeSecret"],
+            secret,
+            "a step looks which version it is for",
+            Flow::Rotation("setSecret"),
+        )
+        .add(
+            "RotateSecret",
+            &["secretsmanager:GetSecretValue"],
+            secret,
+            "the next version has all of the current one but the key",
+            Flow::Rotation("createSecret"),
+        )
+        .add(
+            "RotateSecret",
+            &["secretsmanager:PutSecretValue"],
+            secret,
+            "the next version is made",
+            Flow::Rotation("createSecret"),
+        )
+        .add(
+            "RotateSecret",
+            &["secretsmanager:UpdateSecretVersionStage"],
+            secret,
+            "the next version becomes the current one",
+            Flow::Rotation("finishSecret"),
+        )
 }
 
 impl Grants {

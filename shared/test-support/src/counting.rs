@@ -52,6 +52,8 @@ struct Counter {
     secret: String,
     client: ureq::Agent,
     calls: Mutex<Vec<Call>>,
+    /// Operations of which one answer each will not arrive.
+    lossy: Mutex<Vec<&'static str>>,
 }
 
 impl CountingEndpoint {
@@ -68,6 +70,7 @@ impl CountingEndpoint {
             secret: secret.into(),
             client,
             calls: Mutex::default(),
+            lossy: Mutex::default(),
         });
         let (listener, endpoint) = listen();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
@@ -93,6 +96,12 @@ impl CountingEndpoint {
         &self.state.buckets
     }
 
+    /// The answer to the next call of an operation of DynamoDB gets lost: what it asks for is done, but its client hears
+    /// that the service failed.
+    pub fn lose_answer(&self, operation: &'static str) {
+        self.state.lossy.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
+    }
+
     /// The calls since this was asked last, in the order of their answers.
     pub fn take(&self) -> Vec<Call> {
         mem::take(&mut self.state.calls())
@@ -112,6 +121,12 @@ impl Counter {
 
     fn count(&self, call: Call) {
         self.calls().push(call);
+    }
+
+    fn loses(&self, operation: &str) -> bool {
+        let mut lossy = self.lossy.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = lossy.iter().position(|lost| *lost == operation);
+        position.map(|position| lossy.remove(position)).is_some()
     }
 
     /// Sends a request on as it came, but for the body.
@@ -162,6 +177,9 @@ impl Counter {
                 let (status, headers, body) =
                     self.forward(&self.store, uri, headers, request.to_string().as_bytes())?;
                 self.count(Call::of_store(operation, &serde_json::from_slice(&body).unwrap_or_default()));
+                if self.loses(operation) {
+                    return Ok((StatusCode::INTERNAL_SERVER_ERROR, "the answer got lost").into_response());
+                }
                 Ok((status, headers, body).into_response())
             }
             queue => {

@@ -112,3 +112,101 @@ impl Sessions {
 fn end(opened_at: Timestamp, now: Timestamp) -> Timestamp {
     Timestamp::from_millis((now.as_millis() + IDLE).min(opened_at.as_millis() + LIFE))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::refresh_token::RefreshToken;
+
+    fn hash() -> SecretHash {
+        RefreshToken::new(Uuid::nil()).unwrap().hash()
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn good(presented: Presented) -> Session {
+        match presented {
+            Presented::Good(session) => session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_newest_token_is_good_and_the_one_before_for_a_moment_a_repetition() {
+        let (first, second, third) = (hash(), hash(), hash());
+        let session = Session::opened(first.clone(), 0, at(0));
+        let session = good(session.presented(&first, second.clone(), 0, at(DAY)));
+        let present = |hash: &SecretHash, now| session.presented(hash, third.clone(), 0, at(now));
+        assert_eq!(present(&first, DAY + GRACE - 1), Presented::Superseded);
+        assert_eq!(present(&first, DAY + GRACE), Presented::Reused);
+        assert_eq!(present(&hash(), DAY), Presented::Reused);
+        let session = good(present(&second, DAY + 1));
+        assert_eq!(session.presented(&first, hash(), 0, at(DAY + 2)), Presented::Reused);
+        assert_eq!(session.presented(&second, hash(), 0, at(DAY + 2)), Presented::Superseded);
+    }
+
+    #[test]
+    fn a_session_is_over_to_the_millisecond() {
+        let (first, second) = (hash(), hash());
+        let session = Session::opened(first.clone(), 0, at(0));
+        assert_eq!(session.presented(&first, hash(), 0, at(IDLE)), Presented::Over);
+        let session = good(session.presented(&first, second.clone(), 0, at(IDLE - 1)));
+        assert_eq!(session.ends_at, at(2 * IDLE - 1));
+        // Over is over, also for a token that was used before.
+        assert_eq!(session.presented(&first, hash(), 0, at(2 * IDLE - 1)), Presented::Over);
+        let session = good(session.presented(&second, hash(), 0, at(2 * IDLE - 2)));
+        assert_eq!(session.ends_at, at(3 * IDLE - 2));
+    }
+
+    #[test]
+    fn another_password_ends_what_older_ones_opened() {
+        let first = hash();
+        let session = Session::opened(first.clone(), 3, at(0));
+        assert_eq!(session.presented(&first, hash(), 4, at(1)), Presented::Over);
+        // Whoever read the account before its password changed sees a session of the new one.
+        good(session.presented(&first, hash(), 2, at(1)));
+    }
+
+    #[test]
+    fn room_is_made_by_those_that_were_used_longest_ago() {
+        let session = |used_at| Session::opened(hash(), 1, at(used_at));
+        let mut by_id: BTreeMap<_, _> = (0..22).map(|n| (SessionId(n), session(100 - n as i64))).collect();
+        by_id.insert(SessionId(90), Session { ends_at: at(150), ..session(200) });
+        by_id.insert(SessionId(91), Session { credentials: 0, ..session(200) });
+        let sessions = Sessions { by_id, last_end: 0 };
+        let surplus = sessions.surplus(SessionId(21), 1, at(160));
+        assert_eq!(surplus, [90, 91, 20, 19].map(SessionId));
+        assert_eq!(sessions.over(1, at(160)), [90, 91].map(SessionId));
+    }
+
+    proptest! {
+        /// However a session is used, it never lives longer than it may.
+        #[test]
+        fn no_use_moves_the_end_beyond_its_limits(pauses in prop::collection::vec(0..2 * IDLE, 1..20)) {
+            let (mut token, mut now) = (hash(), 0);
+            let mut session = Session::opened(token.clone(), 0, at(now));
+            for pause in pauses {
+                now += pause;
+                let next = hash();
+                match session.presented(&token, next.clone(), 0, at(now)) {
+                    Presented::Good(after) => {
+                        prop_assert!(pause < IDLE && now < LIFE);
+                        prop_assert!(after.ends_at <= at(LIFE) && after.ends_at <= at(now + IDLE));
+                        prop_assert!(after.ends_at >= session.ends_at);
+                        (session, token) = (after, next);
+                    }
+                    other => {
+                        prop_assert_eq!(other, Presented::Over);
+                        prop_assert!(pause >= IDLE || now >= LIFE);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

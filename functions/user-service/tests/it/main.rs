@@ -9,6 +9,7 @@ mod login;
 mod own_account;
 mod registration;
 mod samples;
+mod sessions;
 mod start;
 
 use access_token::{AccessTokens, Role};
@@ -115,6 +116,13 @@ impl Shop {
     async fn log_in(&self, email: &str, password: &str) -> HttpAnswer {
         let credentials = json!({"email": email, "password": password});
         self.call(door::http_v2("POST", "/api/users/login").json(&credentials)).await
+    }
+
+    /// The tokens of a new session.
+    async fn session(&self, email: &str) -> Value {
+        let answer = self.log_in(email, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
     }
 
     async fn me(&self, token: &str) -> HttpAnswer {

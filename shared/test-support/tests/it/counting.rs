@@ -71,3 +71,21 @@ async fn topics_and_queues_are_behind_it() {
     let operations: Vec<_> = endpoint.take().into_iter().map(|call| call.operation).collect();
     assert_eq!(operations, ["Publish", "SendMessage"]);
 }
+
+#[tokio::test]
+async fn what_is_asked_for_is_done_once_though_its_answer_gets_lost() {
+    let (endpoint, table) = (CountingEndpoint::start("{}"), TestTable::products());
+    let client = client(&endpoint);
+    let put = client
+        .put_item()
+        .table_name(table.name())
+        .item("product_id", id("1"))
+        .condition_expression("attribute_not_exists(product_id)");
+    endpoint.lose_answer("PutItem");
+    // The client repeats it, and meets the row that it wrote itself.
+    let error = put.clone().send().await.unwrap_err().into_service_error();
+    assert!(error.is_conditional_check_failed_exception(), "{error:?}");
+    assert_eq!(endpoint.take().len(), 2);
+    put.item("product_id", id("2")).send().await.unwrap();
+    assert_eq!(endpoint.take().len(), 1, "one answer was lost, not two");
+}
