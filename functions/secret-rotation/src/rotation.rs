@@ -194,43 +194,4 @@ fn replaced_by(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decided(version: &str, stages: &[(&str, &[&str])]) -> Result<Option<String>, String> {
-        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let stages = stages.iter().map(|(version, stages)| ((*version).to_owned(), names(stages)));
-        replaced_by(version, &stages.collect()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn only_the_pending_version_replaces_the_current_one() {
-        let pending: [(&str, &[&str]); 3] =
-            [("v1", &["AWSPREVIOUS"]), ("v2", &[CURRENT]), ("v3", &[PENDING])];
-        assert_eq!(decided("v3", &pending), Ok(Some("v2".to_owned())));
-        assert_eq!(decided("v2", &pending), Ok(None));
-        for other in ["v1", "v4", ""] {
-            assert_eq!(decided(other, &pending), Err(format!("version {other} is not pending")));
-        }
-        let finished: [(&str, &[&str]); 2] = [("v1", &["AWSPREVIOUS"]), ("v2", &[CURRENT, PENDING])];
-        assert_eq!(decided("v2", &finished), Ok(None));
-        assert_eq!(decided("v3", &[("v3", &[PENDING])]), Err("the secret has no current version".to_owned()));
-    }
-
-    #[test]
-    fn an_event_of_secrets_manager_is_understood() {
-        let event = include_str!("../../../events/secret-rotation/create-secret.json");
-        for (name, step) in [
-            ("createSecret", Step::Create),
-            ("setSecret", Step::Set),
-            ("testSecret", Step::Test),
-            ("finishSecret", Step::Finish),
-        ] {
-            let request: Request = serde_json::from_str(&event.replace("createSecret", name)).unwrap();
-            assert_eq!(request.step, step);
-            assert!(request.secret_id.starts_with("arn:aws:secretsmanager:"));
-            assert_eq!(request.client_request_token.len(), 36);
-        }
-        assert!(serde_json::from_str::<Request>(&event.replace("createSecret", "dropSecret")).is_err());
-    }
-}
+mod tests;
