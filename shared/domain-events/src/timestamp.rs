@@ -48,17 +48,26 @@ impl Timestamp {
 
 /// What a service reads the time from. Clones of one that was moved move along.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Arc<AtomicI64>);
+pub struct Clock {
+    moved: Arc<AtomicI64>,
+    stopped_at: Option<Timestamp>,
+}
 
 impl Clock {
+    /// A clock that moves only when it is moved: for tests that are exact however long they take.
+    pub fn stopped() -> Self {
+        Self { stopped_at: Some(Timestamp::now()), ..Self::default() }
+    }
+
     /// The present moment, as far as this clock knows.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_millis(Timestamp::now().as_millis() + self.0.load(Ordering::Relaxed))
+        let moment = self.stopped_at.unwrap_or_else(Timestamp::now);
+        Timestamp::from_millis(moment.as_millis() + self.moved.load(Ordering::Relaxed))
     }
 
     /// Moves the clock forward: for tests of what happens after a month.
     pub fn advance(&self, time: Duration) {
-        self.0.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.moved.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -107,6 +116,14 @@ mod tests {
         let texts: Vec<String> = moments.iter().map(|ms| Timestamp::from_millis(*ms).to_string()).collect();
         assert!(texts.is_sorted(), "{texts:?}");
         assert!(texts.iter().all(|text| text.len() == "2026-11-22T09:30:00.000Z".len()), "{texts:?}");
+    }
+
+    #[test]
+    fn a_stopped_clock_moves_only_when_it_is_moved() {
+        let clock = Clock::stopped();
+        let before = clock.now();
+        clock.clone().advance(Duration::from_millis(1_234));
+        assert_eq!(clock.now().as_millis(), before.as_millis() + 1_234);
     }
 
     #[test]
