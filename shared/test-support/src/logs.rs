@@ -1,11 +1,11 @@
 use std::{
     fmt::{self, Write as _},
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use tracing::{
-    Event, Level, Metadata, Subscriber,
+    Dispatch, Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
@@ -22,9 +22,14 @@ pub struct Logs {
     _until_dropped: DefaultGuard,
 }
 
+/// A second subscriber, in whose presence all are asked whether a place in the code is of interest. Where there is only
+/// one, it is the thread that comes by first that is asked, and if nobody listens there, nobody ever will.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Registry::default()));
+
 impl Logs {
     /// From now on.
     pub fn capture() -> Self {
+        LazyLock::force(&SECOND);
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let layer = Lines(Arc::clone(&lines));
         let guard = tracing::subscriber::set_default(Registry::default().with(layer));
