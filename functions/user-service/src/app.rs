@@ -1,5 +1,9 @@
+/// Who knows a password, and how often somebody may try to.
+mod login;
 /// How long somebody stays logged in.
 mod sessions;
+
+use std::time::Duration;
 
 use access_token::SigningError;
 use domain_events::Clock;
@@ -10,7 +14,7 @@ pub(crate) use self::sessions::{Sessions, Tokens};
 use crate::{
     domain::{Account, Change, Email, Name, User},
     password::{HashingError, Password, PasswordAttempt, PasswordHash},
-    repository::{Users, WriteError},
+    repository::{Throttles, Users, WriteError},
 };
 
 /// How often a change is decided anew because the account changed between reading and writing.
@@ -20,6 +24,7 @@ const TRIES: usize = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct Accounts {
     users: Users,
+    throttles: Throttles,
     sessions: Sessions,
     clock: Clock,
 }
@@ -44,6 +49,12 @@ pub(crate) enum AccountError {
     /// The refresh token was used a moment ago: whoever did it has the next one.
     #[error("the refresh token was just used")]
     RefreshTokenSuperseded,
+    /// Too many wrong passwords were given; the next one may be tried after this time.
+    #[error("too many attempts")]
+    TooManyAttempts(Duration),
+    /// The new password is the person's own name or address.
+    #[error("the password is one that others know")]
+    KnownPassword,
     /// The account is not at the version that the caller knows.
     #[error("the account is at another version")]
     Stale,
@@ -58,8 +69,8 @@ pub(crate) enum AccountError {
 }
 
 impl Accounts {
-    pub(crate) fn new(users: Users, sessions: Sessions, clock: Clock) -> Self {
-        Self { users, sessions, clock }
+    pub(crate) fn new(users: Users, throttles: Throttles, sessions: Sessions, clock: Clock) -> Self {
+        Self { users, throttles, sessions, clock }
     }
 
     /// Opens an account for a customer.
@@ -69,32 +80,13 @@ impl Accounts {
         name: Name,
         password: &Password,
     ) -> Result<User, AccountError> {
+        if password.is_one_of([email.as_str(), name.as_str()]) {
+            return Err(AccountError::KnownPassword);
+        }
         let password_hash = PasswordHash::of(password).await?;
         let account = Account::new(Uuid::now_v7(), email, name, password_hash, self.clock.now());
         self.users.insert(&account).await?;
         Ok(account.user)
-    }
-
-    /// Opens a session for whoever knows the password of the account with this address.
-    ///
-    /// An address that is unknown, or none at all, costs the same reads and the same hashing as a wrong password:
-    /// neither answer nor time tell who is a customer.
-    pub(crate) async fn log_in(
-        &self,
-        email: String,
-        attempt: &PasswordAttempt,
-    ) -> Result<Tokens, AccountError> {
-        let owner = match Email::try_from(email) {
-            Ok(email) => self.users.owner_of(&email).await?,
-            Err(_) => None,
-        };
-        let account = self.users.get(owner.unwrap_or_default()).await?;
-        let hash =
-            account.as_ref().map_or_else(PasswordHash::of_nobody, |account| account.password_hash.clone());
-        match (hash.matches(attempt).await?, account) {
-            (true, Some(account)) => self.sessions.open(&account).await,
-            _ => Err(AccountError::InvalidCredentials),
-        }
     }
 
     /// Reads an account; `version` is the one that the caller expects, if any.
@@ -117,10 +109,8 @@ impl Accounts {
     ) -> Result<User, AccountError> {
         for _ in 0..TRIES {
             let before = self.get(user_id, version).await?;
-            if let Some(attempt) = proof
-                && !before.password_hash.matches(attempt).await?
-            {
-                return Err(AccountError::WrongPassword);
+            if let Some(attempt) = proof {
+                self.prove(&before, attempt).await?;
             }
             let after = before.changed(change.clone(), self.clock.now());
             match self.users.replace(&before, &after).await {
@@ -139,8 +129,21 @@ impl Accounts {
         current: &PasswordAttempt,
         new: &Password,
     ) -> Result<User, AccountError> {
-        let change = Change::Password(PasswordHash::of(new).await?);
-        self.change(user_id, version, Some(current), &change).await
+        for _ in 0..TRIES {
+            let before = self.get(user_id, version).await?;
+            let User { email, name, .. } = &before.user;
+            if new.is_one_of([email.as_str(), name.as_str()]) {
+                return Err(AccountError::KnownPassword);
+            }
+            self.prove(&before, current).await?;
+            let change = Change::Password(PasswordHash::of(new).await?);
+            let after = before.changed(change, self.clock.now());
+            match self.users.replace(&before, &after).await {
+                Err(WriteError::Changed) => {}
+                result => return Ok(result.map(|()| after.user)?),
+            }
+        }
+        Err(ever_changing())
     }
 
     /// Closes an account, provided that it is at `version` if that is given.

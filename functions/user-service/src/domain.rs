@@ -1,5 +1,7 @@
 /// Logins that last, and what ends them.
 mod session;
+/// How often somebody may try to log in.
+mod throttle;
 
 use access_token::Role;
 use deserr::Deserr;
@@ -10,6 +12,7 @@ use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 pub(crate) use self::session::{Presented, Session, SessionId, Sessions};
+pub(crate) use self::throttle::{Counting, Failures, Limit, OF_ACCOUNT, OF_SOURCE, TooManyAttempts};
 use crate::password::PasswordHash;
 
 /// A user, as far as the user and admins may see it.
@@ -125,6 +128,10 @@ pub(crate) struct Name(String);
 
 impl Name {
     pub(crate) const MAX_CHARS: usize = 100;
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl TryFrom<String> for Name {

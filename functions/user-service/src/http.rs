@@ -13,9 +13,10 @@ use axum::{
 use dynamodb_store::{CursorError, Page};
 use http::{
     HeaderValue, StatusCode,
-    header::{ETAG, LOCATION, WWW_AUTHENTICATE},
+    header::{ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
+use lambda_dispatch::ClientAddress;
 use problem_details::{EntityTag, IfMatch, Json, PathId, Problem, Query};
 
 use self::bodies::{
@@ -48,7 +49,10 @@ async fn register(
     State(service): State<UserService>,
     Json(Registration { email, password, name }): Json<Registration>,
 ) -> Result<Response, Problem> {
-    let user = service.accounts.register(email, name, &password).await?;
+    let user = service.accounts.register(email, name, &password).await.map_err(|error| match error {
+        AccountError::KnownPassword => known_password("/password"),
+        error => error.into(),
+    })?;
     let location =
         HeaderValue::try_from(format!("/api/users/{}", user.user_id)).map_err(Problem::internal)?;
     Ok((StatusCode::CREATED, [(LOCATION, location)], UserAnswer::from(user)).into_response())
@@ -61,13 +65,19 @@ async fn register(
     responses(
         (status = 200, description = "A token for the `authorization` header, and one to get the next with", body = TokenAnswer),
         (status = 401, description = "`invalid-credentials`: the two do not belong together"),
+        (status = 429, description = "`too-many-attempts`: wrong passwords were given too often, for this e-mail address or \
+            from where the request came from", headers(
+            ("retry-after" = u64, description = "Seconds until the next attempt is let through"),
+        )),
     ),
 )]
 async fn log_in(
     State(service): State<UserService>,
+    client: Option<ClientAddress>,
     Json(Credentials { email, password }): Json<Credentials>,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    Ok(Json(service.accounts.log_in(email, &password).await?.into()))
+    let source = client.map(|ClientAddress(address)| address);
+    Ok(Json(service.accounts.log_in(email, source, &password).await?.into()))
 }
 
 /// Read one's own account
@@ -96,6 +106,9 @@ async fn own_account(State(service): State<UserService>, caller: Caller) -> Resu
         (status = 403, description = "`wrong-password`: `current_password` is not the account's"),
         (status = 409, description = "`email-taken`: another account has the e-mail address"),
         (status = 412, description = "`stale-version`: the account is at another version"),
+        (status = 429, description = "`too-many-attempts`: wrong passwords were given too often", headers(
+            ("retry-after" = u64, description = "Seconds until the next attempt is let through"),
+        )),
     ),
 )]
 async fn change_own_account(
@@ -140,6 +153,9 @@ async fn delete_own_account(
         )),
         (status = 403, description = "`wrong-password`: `current_password` is not the account's"),
         (status = 412, description = "`stale-version`: the account is at another version"),
+        (status = 429, description = "`too-many-attempts`: wrong passwords were given too often", headers(
+            ("retry-after" = u64, description = "Seconds until the next attempt is let through"),
+        )),
     ),
 )]
 async fn change_own_password(
@@ -275,6 +291,10 @@ fn refused_token(name: &'static str, title: &'static str, detail: &'static str) 
     Problem::new(StatusCode::UNAUTHORIZED, name, title, detail).with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
 }
 
+fn known_password(pointer: &str) -> Problem {
+    Problem::invalid_field(pointer, "must not be the person's own name or e-mail address")
+}
+
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
@@ -303,6 +323,13 @@ impl From<AccountError> for Problem {
                 "Refresh token superseded",
                 "The refresh token was exchanged a moment ago; use the tokens that were answered then.",
             ),
+            AccountError::TooManyAttempts(wait) => {
+                let detail = "Wrong passwords were given too often; see retry-after.";
+                let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts", detail)
+                    .with_header(RETRY_AFTER, HeaderValue::from(seconds))
+            }
+            AccountError::KnownPassword => known_password("/new_password"),
             AccountError::Stale => Self::precondition_failed(),
             AccountError::Store(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
             error @ (AccountError::Store(_)

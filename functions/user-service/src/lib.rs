@@ -29,7 +29,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     app::{Accounts, Sessions},
-    repository::Users,
+    repository::{Throttles, Users},
 };
 
 /// The service with all that it needs: state of its routes, and what its function runs.
@@ -56,10 +56,11 @@ impl UserService {
 
     /// The service on a given table, with a given secret and clock.
     pub fn new(table: Table, secret: SecretCache<ApiSecret>, clock: Clock) -> Self {
+        let throttles = Throttles::new(table.clone(), secret.clone());
         let (users, tokens) = (Users::new(table), AccessTokens::new(secret.clone()));
         let cursors = Cursors::new(secret.clone());
         let sessions = Sessions::new(users.clone(), tokens.clone(), clock.clone());
-        let accounts = Accounts::new(users.clone(), sessions.clone(), clock);
+        let accounts = Accounts::new(users.clone(), throttles, sessions.clone(), clock);
         Self { accounts, sessions, users, tokens, secret, cursors }
     }
 }

@@ -1,5 +1,7 @@
 /// The sessions of each user.
 mod sessions;
+/// Attempts to log in, counted.
+mod throttles;
 
 use access_token::Role;
 use domain_events::Timestamp;
@@ -12,6 +14,7 @@ use telemetry::Trace;
 use uuid::Uuid;
 
 pub(crate) use self::sessions::Outcome;
+pub(crate) use self::throttles::{Beginning, CountError, Throttle, Throttles};
 use crate::{
     domain::{Account, Email, Name, User},
     password::PasswordHash,
@@ -43,6 +46,7 @@ pub(crate) const MARK_OF_USERS: &str = "email";
 
 const KEY: &str = "user_id";
 const OWNER: &str = "owner";
+const PASSWORD_HASH: &str = "password_hash";
 const EMAIL_INDEX: &str = "email-index";
 const FEED_INDEX: &str = "feed-position-index";
 
@@ -97,12 +101,6 @@ impl Users {
         Ok(row.map(Account::from))
     }
 
-    /// Whose address this is.
-    pub(crate) async fn owner_of(&self, email: &Email) -> Result<Option<Uuid>, StoreError> {
-        let claim = self.table.get::<ClaimRow>(&claim_key(email), Consistency::Strong).await?;
-        Ok(claim.map(|claim| claim.owner))
-    }
-
     /// Writes a new account together with the claim to its address.
     pub(crate) async fn insert(&self, account: &Account) -> Result<(), WriteError> {
         const CLAIM: usize = 0;
@@ -147,6 +145,17 @@ impl Users {
             })
     }
 
+    /// Writes another hash of the password that an account has, unless that was changed meanwhile. To others the account
+    /// is as it was: its version stays.
+    pub(crate) async fn renew_hash(&self, account: &Account, hash: &PasswordHash) -> Result<(), StoreError> {
+        let update = self.table.update(key(account.user.user_id));
+        let update = update.if_equals(PASSWORD_HASH, &account.password_hash).set(PASSWORD_HASH, hash);
+        match update.send::<IgnoredAny>().await {
+            Err(StoreError::ConditionFailed { .. }) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
     /// Removes an account with its claim and its sessions, and so all that is known of the person.
     pub(crate) async fn remove(&self, account: &Account) -> Result<(), WriteError> {
         const ACCOUNT: usize = 0;
@@ -187,7 +196,7 @@ impl Users {
             .set("email", &after.user.email)
             .set("name", &after.user.name)
             .set("role", after.user.role)
-            .set("password_hash", &after.password_hash)
+            .set(PASSWORD_HASH, &after.password_hash)
             .set("credentials", after.credentials)
             .set("version", after.user.version)
             .set("updated_at", after.user.updated_at);
@@ -203,11 +212,11 @@ fn key(user_id: Uuid) -> Key {
 }
 
 fn claim_key(email: &Email) -> Key {
-    Key::new(KEY, claim_id(email))
+    Key::new(KEY, claim_id(email.as_str()))
 }
 
-fn claim_id(email: &Email) -> String {
-    format!("email#{}", email.as_str())
+fn claim_id(email: &str) -> String {
+    format!("email#{email}")
 }
 
 /// A transaction that failed for no reason that has a meaning here.
@@ -220,7 +229,7 @@ fn other(error: TransactionError) -> WriteError {
 
 impl ClaimRow {
     fn of(Account { user, .. }: &Account) -> Self {
-        Self { user_id: claim_id(&user.email), owner: user.user_id }
+        Self { user_id: claim_id(user.email.as_str()), owner: user.user_id }
     }
 }
 

@@ -5,6 +5,9 @@ use std::{
 };
 
 use access_token::{Claims, Role};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use dynamodb_store::{Consistency, Key};
+use futures_util::future::join;
 use serde_json::{Value, json};
 use test_support::door;
 use uuid::Uuid;
@@ -133,4 +136,56 @@ async fn only_valid_tokens_open_an_account() {
     assert_problem(&without, 401, "unauthorized", &[]);
     assert_eq!(without.header("www-authenticate"), Some("Bearer"));
     assert_eq!(shop.me(&shop.token(Uuid::now_v7(), Role::Customer)).await.status, 401, "nobody's token");
+}
+
+impl Shop {
+    /// Puts a hash of the password into the account as it was made when machines were slower.
+    async fn db_weaken_hash(&self, user_id: Uuid) {
+        let params = Params::new(64, 1, 1, None).unwrap();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = argon2.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+        let row = self.table.update(Key::new("user_id", user_id)).set("password_hash", hash);
+        row.send::<Value>().await.unwrap();
+    }
+
+    async fn db_account(&self, user_id: Uuid) -> Value {
+        let key = Key::new("user_id", user_id);
+        self.table.get::<Value>(&key, Consistency::Strong).await.unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_login_brings_a_hash_up_to_the_parameters_of_today_and_nothing_else() {
+    let shop = Shop::open();
+    let user = shop.register("ada@example.com").await;
+    shop.db_weaken_hash(user.user_id).await;
+    shop.published().await;
+    let before = shop.db_account(user.user_id).await;
+    assert_eq!(shop.log_in("ada@example.com", "pears and plums").await.status, 401);
+    assert_eq!(shop.db_account(user.user_id).await, before);
+
+    assert_eq!(shop.log_in("ada@example.com", PASSWORD).await.status, 200);
+    let mut after = shop.db_account(user.user_id).await;
+    assert!(after["password_hash"].as_str().unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+    assert_eq!(shop.log_in("ada@example.com", PASSWORD).await.status, 200);
+    assert_eq!(shop.db_account(user.user_id).await, after, "a hash of today is left as it is");
+    assert_eq!(shop.published().await.len(), 1, "that she registered is all that happened");
+    after["password_hash"] = before["password_hash"].clone();
+    assert_eq!(after, before);
+    assert_eq!(shop.log_in("ada@example.com", "pears and plums").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_login_with_the_old_password_does_not_bring_it_back() {
+    for _ in 0..10 {
+        let shop = Shop::open();
+        let user = shop.register("ada@example.com").await;
+        shop.db_weaken_hash(user.user_id).await;
+        let body = json!({"current_password": PASSWORD, "new_password": "apples, only apples"});
+        let change = door::http_v2("PUT", "/api/users/me/password").bearer(&user.token).json(&body);
+        let (changed, _) = join(shop.call(change), shop.log_in("ada@example.com", PASSWORD)).await;
+        assert_eq!(changed.status, 204, "{}", changed.body);
+        assert_eq!(shop.log_in("ada@example.com", PASSWORD).await.status, 401);
+        assert_eq!(shop.log_in("ada@example.com", "apples, only apples").await.status, 200);
+    }
 }

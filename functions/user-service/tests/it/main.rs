@@ -11,6 +11,7 @@ mod registration;
 mod samples;
 mod sessions;
 mod start;
+mod throttling;
 
 use access_token::{AccessTokens, Role};
 use domain_events::Clock;
@@ -61,15 +62,22 @@ impl Shop {
     fn open() -> Self {
         let rows = TestTable::users();
         let table = Table::new(&Emulator::sdk_config(), rows.name());
-        Self::on(rows, table)
+        Self::on(rows, table, Clock::default())
+    }
+
+    /// With a clock that stands still.
+    fn at_one_moment() -> Self {
+        let rows = TestTable::users();
+        let table = Table::new(&Emulator::sdk_config(), rows.name());
+        Self::on(rows, table, Clock::stopped())
     }
 
     /// The service looks for its table where there is none.
     fn without_a_table() -> Self {
-        Self::on(TestTable::users(), Table::new(&Emulator::sdk_config(), MISSING_TABLE))
+        Self::on(TestTable::users(), Table::new(&Emulator::sdk_config(), MISSING_TABLE), Clock::default())
     }
 
-    fn on(rows: TestTable, table: Table) -> Self {
+    fn on(rows: TestTable, table: Table, clock: Clock) -> Self {
         let topic = TopicStub::start();
         let secret = secret("a signing secret of more than 32 bytes");
         let outbox = Outbox::new(
@@ -78,7 +86,6 @@ impl Shop {
             format!("{}/123456789012/test-users-stream-dlq", topic.endpoint()),
         );
         let tokens = AccessTokens::new(secret.clone());
-        let clock = Clock::default();
         let service = UserService::new(table.clone(), secret, clock.clone());
         let dispatcher = Dispatcher::new(service, outbox, "test");
         Self { rows, table, topic, tokens, clock, dispatcher }
@@ -114,8 +121,7 @@ impl Shop {
     }
 
     async fn log_in(&self, email: &str, password: &str) -> HttpAnswer {
-        let credentials = json!({"email": email, "password": password});
-        self.call(door::http_v2("POST", "/api/users/login").json(&credentials)).await
+        self.call(login(email, password)).await
     }
 
     /// The tokens of a new session.
@@ -157,11 +163,22 @@ impl Shop {
         let scan = self.table.client().scan().table_name(self.rows.name()).send().await.unwrap();
         scan.items().iter().map(|item| format!("{item:?}")).collect()
     }
+
+    /// All rows but those that count attempts to log in.
+    async fn db_dump_without_counts(&self) -> Vec<String> {
+        let mut rows = self.db_dump().await;
+        rows.retain(|row| !row.contains("throttle#"));
+        rows
+    }
 }
 
 fn registration(email: &str) -> HttpEvent {
     let body = json!({"email": email, "password": PASSWORD, "name": "Ada Lovelace"});
     door::http_v2("POST", "/api/users").json(&body)
+}
+
+fn login(email: &str, password: &str) -> HttpEvent {
+    door::http_v2("POST", "/api/users/login").json(&json!({"email": email, "password": password}))
 }
 
 /// Asserts that the answer is the problem of this type; `pointers` are those of its field errors.

@@ -73,3 +73,23 @@ async fn every_wrong_field_is_named_at_once() {
     assert_problem(&answer, 400, "invalid-input", &["/email", "/name", "/password"]);
     assert!(!answer.body.contains("xxx"), "an answer repeats a password");
 }
+
+#[tokio::test]
+async fn a_password_is_nothing_that_others_guess_first() {
+    let shop = Shop::open();
+    let register = async |password: &str| {
+        let body = json!({"email": "ada.king@example.com", "password": password, "name": "Augusta Ada King"});
+        shop.call(door::http_v2("POST", "/api/users").json(&body)).await
+    };
+    for known in [
+        "Password1234",
+        "1q2w3e4r5t6y",
+        "Ada.King@Example.com",
+        "augusta ada king",
+        "\u{ff21}ugusta Ada King",
+    ] {
+        assert_problem(&register(known).await, 400, "invalid-input", &["/password"]);
+    }
+    assert!(shop.db_dump().await.is_empty());
+    assert_eq!(register("Augusta Ada Kings").await.status, 201);
+}
