@@ -45,7 +45,7 @@ impl Work {
     /// rounded up.
     pub(crate) fn cpu_us(&self, records: usize) -> usize {
         match (self.trigger, self.case) {
-            ("POST /api/users/login", _) => 27_000,
+            ("POST /api/users/login", "" | "a wrong password") => 27_000,
             ("GET /api/products", "of a category") | ("GET /api/orders", _) => 600,
             ("GET /api/products", _) => 1_100,
             (trigger, _) => match Log::of(trigger) {
@@ -80,7 +80,9 @@ pub const STARTS: &[Work] = &[
 #[rustfmt::skip]
 pub const ROUTES: &[Work] = &[
     work("POST /api/users", "", "TransactWriteItems", 0.0, 4.0, 2.0),
-    work("POST /api/users/login", "", "2 GetItem, UpdateItem", 2.0, 1.0, 0.0),
+    work("POST /api/users/login", "", "BatchGetItem, DeleteItem, GetItem, 2 PutItem, 2 UpdateItem", 4.0, 5.0, 0.0),
+    work("POST /api/users/login", "a wrong password", "BatchGetItem, GetItem, PutItem, UpdateItem", 4.0, 2.0, 0.0),
+    work("POST /api/users/login", "too often", "BatchGetItem", 3.0, 0.0, 0.0),
     work("POST /api/users/token/refresh", "", "BatchGetItem, UpdateItem", 2.0, 1.0, 0.0),
     work("POST /api/users/token/refresh", "again, at once", "BatchGetItem", 2.0, 0.0, 0.0),
     work("POST /api/users/token/refresh", "a token used before", "BatchGetItem, UpdateItem", 2.0, 1.0, 0.0),
@@ -88,8 +90,8 @@ pub const ROUTES: &[Work] = &[
     work("POST /api/users/logout-all", "", "DeleteItem", 0.0, 1.0, 0.0),
     work("GET /api/users/me", "", "GetItem", 1.0, 0.0, 0.0),
     work("PATCH /api/users/me", "", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
-    work("PATCH /api/users/me", "another address", "GetItem, TransactWriteItems", 1.0, 6.0, 3.0),
-    work("PUT /api/users/me/password", "", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
+    work("PATCH /api/users/me", "another address", "DeleteItem, GetItem, PutItem, TransactWriteItems", 1.0, 8.0, 3.0),
+    work("PUT /api/users/me/password", "", "DeleteItem, GetItem, PutItem, UpdateItem", 1.0, 3.0, 2.0),
     work("PUT /api/users/{id}/role", "", "2 GetItem, UpdateItem", 2.0, 1.0, 2.0),
     work("PUT /api/users/{id}/role", "with the API key", "GetItem, UpdateItem", 1.0, 1.0, 2.0),
     work("GET /api/users/{id}", "", "2 GetItem", 2.0, 0.0, 0.0),

@@ -68,6 +68,10 @@ async fn users(shop: &mut Shop) {
     let login = json!({ "email": "margaret.hamilton@example.com", "password": PASSWORD });
     let login = shop.route("POST /api/users/login", "", "", "/api/users/login", with(login)).await;
     sessions(shop, &token, &login.json()["refresh_token"]).await;
+    let wrong = json!({ "email": "nobody@example.com", "password": PASSWORD });
+    for case in [["a wrong password"; 5].as_slice(), &["too often"]].concat() {
+        shop.refused("POST /api/users/login", case, "/api/users/login", with(wrong.clone())).await;
+    }
 
     let me = "/api/users/me";
     shop.route("GET /api/users/me", "", &token, me, plain).await;
