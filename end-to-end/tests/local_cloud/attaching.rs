@@ -11,18 +11,9 @@ use crate::{
     uploads::{Album, File, Upload, notification},
 };
 
-const AVATARS: &str = "avatar-uploads";
-const IMAGES: &str = "image-uploads";
 const MOST_IMAGES: usize = 10;
 
 impl Album<'_> {
-    fn queue(self) -> &'static str {
-        match self {
-            Self::Avatar(_) => AVATARS,
-            Self::Product(..) => IMAGES,
-        }
-    }
-
     /// Says again that an upload has arrived.
     fn notify_again(self, upload: &Upload) {
         cloud::send_message(self.queue(), &notification(&self.bucket(), &self.key(upload)).to_string());
@@ -121,7 +112,7 @@ fn what_was_asked_for_before_an_avatar_was_deleted_does_not_come_back() {
     let customer = Client::customer();
     let album = Album::Avatar(&customer);
     let shown = album.show(&File::png());
-    let (unsent, paused) = (album.ask(&File::png()), cloud::pause(AVATARS));
+    let (unsent, paused) = (album.ask(&File::png()), cloud::pause(album.queue()));
     let waiting = album.upload(&File::jpeg());
     delete(album, &shown);
     assert_eq!(album.pictures(), [] as [Value; 0]);
@@ -145,7 +136,7 @@ fn a_deleted_account_takes_its_files_along_also_those_that_are_under_way() {
     let album = Album::Avatar(&customer);
     album.show(&File::png());
     album.show(&File::jpeg());
-    let (unsent, paused) = (album.ask(&File::png()), cloud::pause(AVATARS));
+    let (unsent, paused) = (album.ask(&File::png()), cloud::pause(album.queue()));
     album.upload(&File::webp());
     customer.send("DELETE", "/api/users/me", &[], None).expect(204);
     unsent.send(&File::png()).expect(200);
@@ -164,7 +155,7 @@ fn a_deleted_product_takes_its_images_along_also_those_that_are_under_way() {
     let album = Album::Product(&admin, &product);
     album.show(&File::png());
     album.show(&File::jpeg());
-    let (unsent, paused) = (album.ask(&File::png()), cloud::pause(IMAGES));
+    let (unsent, paused) = (album.ask(&File::png()), cloud::pause(album.queue()));
     album.upload(&File::webp());
     admin.send("DELETE", &format!("/api/products/{product}"), &[], None).expect(204);
     unsent.send(&File::png()).expect(200);
@@ -241,7 +232,7 @@ fn a_poisoned_notification_ends_in_the_dead_letter_queue_and_delays_nobody() {
 #[test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 fn a_test_of_the_bucket_is_taken_note_of() {
-    for (queue, bucket) in [(AVATARS, "user-avatars"), (IMAGES, "product-images")] {
+    for (queue, bucket) in [("avatar-uploads", "user-avatars"), ("image-uploads", "product-images")] {
         let mark = Uuid::now_v7().to_string();
         let test = json!({
             "Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-11-22T09:44:00.000Z",

@@ -259,10 +259,21 @@ impl Drop for Paused {
     }
 }
 
-/// All messages of all queues, also those that somebody has received and not yet deleted. Receiving them would count as
-/// an attempt; this is the local cloud's own way of looking.
+/// All messages of all queues.
 pub(crate) fn everything_in_queues() -> String {
-    call("GET", "sqs", "/_ministack/sqs/messages", None, &Value::Null).to_string()
+    kept_messages("").to_string()
+}
+
+/// All messages of a queue.
+pub(crate) fn everything_in_queue(queue: &str) -> String {
+    let url = queue_url(&aws_sdk_sqs::Client::new(&config()), queue);
+    kept_messages(&format!("?QueueUrl={url}")).to_string()
+}
+
+/// Messages of queues, also those that somebody has received and not yet deleted. Receiving them would count as an
+/// attempt; this is the local cloud's own way of looking.
+fn kept_messages(query: &str) -> Value {
+    call("GET", "sqs", &format!("/_ministack/sqs/messages{query}"), None, &Value::Null)
 }
 
 /// All lines of all logs since a moment.

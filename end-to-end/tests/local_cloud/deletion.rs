@@ -60,8 +60,13 @@ fn nothing_personal_outlives_an_account() {
         admin.post(&format!("/api/orders/{delivered}/{step}"), &json!({})).expect(200);
     }
 
-    // What is not found now would not be found later either.
-    let places = everything(started);
+    // What is not found now would not be found later either. In queues and logs there is only what nobody is known by.
+    let request = customer.get("/api/users/me").header("x-request-id").unwrap().to_owned();
+    let places = eventually("the log tells of the request", || {
+        Some(everything(started))
+            .filter(|places| places_of(&("request", request.clone()), places) == ["logs"])
+    });
+    assert!(places_of(&("user", customer.user_id.clone()), &places).contains(&"queues"));
     for mark in marks.iter().filter(|(what, _)| !what.starts_with("former") && *what != "upload under way") {
         assert_ne!(places_of(mark, &places), [] as [&str; 0], "{}", mark.0);
     }

@@ -211,11 +211,19 @@ impl<'a> Album<'a> {
         eventually("the album is empty", || self.keys().is_empty().then_some(()));
     }
 
+    /// Where its bucket tells of new objects.
+    pub(crate) fn queue(self) -> &'static str {
+        match self {
+            Self::Avatar(_) => "avatar-uploads",
+            Self::Product(..) => "image-uploads",
+        }
+    }
+
     /// Waits until there is no message about it.
     pub(crate) fn handled(self) {
         let owner = self.prefix().split('/').nth(1).unwrap().to_owned();
         eventually("all messages are handled", || {
-            (!cloud::everything_in_queues().contains(&owner)).then_some(())
+            (!cloud::everything_in_queue(self.queue()).contains(&owner)).then_some(())
         });
     }
 
