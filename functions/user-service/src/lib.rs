@@ -1,4 +1,4 @@
-//! Who the shop's customers and admins are: registration, login, accounts.
+//! Who the shop's customers and admins are: registration, login, sessions, accounts.
 //!
 //! One Lambda function takes the requests under `/api/users` and the change stream of its own table. No other
 //! service reads that table: they learn ids and roles from access tokens and events, never a name or an address.

@@ -85,7 +85,12 @@ async fn the_document_says_who_may_use_each_route() {
         let ways = operation["security"].as_array().cloned().unwrap_or_default();
         ways.iter().flat_map(|way| way.as_object().unwrap().keys().cloned().collect::<Vec<_>>()).collect()
     };
-    for (path, method) in [("/api/users", "post"), ("/api/users/login", "post")] {
+    for (path, method) in [
+        ("/api/users", "post"),
+        ("/api/users/login", "post"),
+        ("/api/users/token/refresh", "post"),
+        ("/api/users/logout", "post"),
+    ] {
         assert!(protected(path, method).is_empty(), "{method} {path}");
     }
     for (path, method) in [
@@ -94,6 +99,7 @@ async fn the_document_says_who_may_use_each_route() {
         ("/api/users/me", "patch"),
         ("/api/users/me", "delete"),
         ("/api/users/me/password", "put"),
+        ("/api/users/logout-all", "post"),
         ("/api/users/{id}", "get"),
     ] {
         assert_eq!(protected(path, method), ["bearer"], "{method} {path}");
