@@ -22,7 +22,9 @@ impl ClientAddress {
     /// The address that a load balancer has added to the header: the last one, and with its port, as the load balancer
     /// may be told to do. Those before are whatever the client has sent.
     pub(super) fn forwarded(headers: &HeaderMap) -> Option<Self> {
-        let last = headers.get(X_FORWARDED_FOR)?.to_str().ok()?.rsplit(',').next()?.trim();
+        // Only the last one has to be readable: what the client has sent must not hide it.
+        let last = headers.get(X_FORWARDED_FOR)?.as_bytes().rsplit(|byte| *byte == b',').next()?;
+        let last = std::str::from_utf8(last).ok()?.trim();
         let with_port = || last.parse().ok().map(|address: SocketAddr| Self::of(address.ip()));
         Self::named(last).or_else(with_port)
     }
@@ -66,6 +68,13 @@ mod tests {
         ] {
             assert_eq!(forwarded(value).as_deref(), Some(address), "{value}");
         }
+    }
+
+    #[test]
+    fn nothing_that_a_client_sends_hides_its_address() {
+        let value = HeaderValue::from_bytes(b"\xe9\xff, 192.0.2.7").unwrap();
+        let headers = [(http::HeaderName::from_static(X_FORWARDED_FOR), value)].into_iter().collect();
+        assert_eq!(ClientAddress::forwarded(&headers), ClientAddress::named("192.0.2.7"));
     }
 
     #[test]
