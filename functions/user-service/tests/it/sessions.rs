@@ -365,7 +365,7 @@ async fn a_deleted_account_has_no_sessions() {
         assert_eq!(shop.log_out(&token).await.status, 204);
     }
     assert_eq!(shop.log_out_everywhere(&user).await.status, 204);
-    assert_eq!(shop.db_dump().await, [""; 0]);
+    assert_eq!(shop.db_dump_without_counts().await, [""; 0]);
 }
 
 #[tokio::test]
