@@ -19,6 +19,7 @@ const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecr
 #[ignore = "needs the local cloud: cargo xtask test"]
 fn a_rotation_takes_effect_without_a_deployment_and_ends_no_session() {
     let (admin, customer) = (Client::admin(), Client::customer());
+    let session = log_in(&customer);
     let (before, api_key) = (version("AWSCURRENT"), cloud::api_key());
 
     let rotated = cloud::block_on(secrets().rotate_secret().secret_id(cloud::secret_id()).send()).unwrap();
@@ -61,11 +62,17 @@ fn a_rotation_takes_effect_without_a_deployment_and_ends_no_session() {
     let only_new = after.alone();
     eventually("a login is signed with the new version", || {
         customer.get("/api/users/me").expect(200);
-        let credentials = json!({ "email": customer.email, "password": PASSWORD });
-        let answer = Client::default().post("/api/users/login", &credentials).expect(200);
-        let token = answer["access_token"].as_str().unwrap().to_owned();
-        cloud::block_on(only_new.verify(&token)).is_ok().then_some(())
+        let answer = log_in(&customer);
+        cloud::block_on(only_new.verify(answer["access_token"].as_str().unwrap())).is_ok().then_some(())
     });
+    let body = json!({ "refresh_token": session["refresh_token"] });
+    let refreshed = Client::default().post("/api/users/token/refresh", &body).expect(200);
+    customer.bearing(refreshed["access_token"].as_str().unwrap().to_owned()).get("/api/users/me").expect(200);
+}
+
+fn log_in(customer: &Client) -> Value {
+    let credentials = json!({ "email": customer.email, "password": PASSWORD });
+    Client::default().post("/api/users/login", &credentials).expect(200)
 }
 
 /// What a customer and an admin may do, at each of the services.
