@@ -14,7 +14,7 @@ mod prices;
 
 use std::path::{Path, PathBuf};
 
-pub use calls::{EVENTS, Log, ROUTES, SAGA, STARTS, Work, is_store_call, work_of};
+pub use calls::{A_FILE, EVENTS, Log, ROUTES, SAGA, STARTS, Work, is_store_call, work_of};
 pub use costs::{PIECES, Piece};
 pub use document::{NoSuchPart, refreshed};
 

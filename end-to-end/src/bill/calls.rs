@@ -106,6 +106,11 @@ pub const ROUTES: &[Work] = &[
     work("GET /api/products/{id}", "unchanged", "GetItem", 0.5, 0.0, 0.0),
     work("PUT /api/products/{id}", "", "UpdateItem", 0.0, 1.0, 2.0),
     work("PATCH /api/products/{id}", "", "UpdateItem", 0.0, 1.0, 2.0),
+    work("POST /api/products/{id}/images", "", "GetItem, PutItem", 1.0, 1.0, 0.0),
+    work("GET /api/products/{id}/images/{image_id}/upload", "", "GetItem", 1.0, 0.0, 0.0),
+    work("GET /api/products/{id}", "with a picture", "GetItem", 0.5, 0.0, 0.0),
+    work("DELETE /api/products/{id}/images/{image_id}", "", "GetItem, TransactWriteItems", 1.0, 4.0, 2.0),
+    work("DELETE /api/products/{id}/images/{image_id}", "before it arrives", "2 GetItem, TransactWriteItems", 2.0, 2.0, 0.0),
     work("POST /api/products/{id}/stock", "", "GetItem, TransactWriteItems", 1.0, 2.0, 2.0),
     work("DELETE /api/products/{id}", "", "DeleteItem", 0.0, 1.0, 2.0),
     work("GET /api/products", "", "4 Query", 4.0, 0.0, 0.0),
@@ -136,6 +141,7 @@ pub const EVENTS: &[Work] = &[
     work("stream of products: product_created", "", "PublishBatch", 0.0, 0.0, 0.0),
     work("stream of products: product_updated", "", "PublishBatch", 0.0, 0.0, 0.0),
     work("stream of products: product_deleted", "", "PublishBatch", 0.0, 0.0, 0.0),
+    work("stream of products: product_image_removed", "", "PublishBatch", 0.0, 0.0, 0.0),
     work("stream of products: nothing", "of an order that was given up", "", 0.0, 0.0, 0.0),
     work("stream of products: stock_reserved", "", "PublishBatch", 0.0, 0.0, 0.0),
     work("stream of products: stock_released", "", "PublishBatch", 0.0, 0.0, 0.0),
@@ -155,6 +161,11 @@ pub const EVENTS: &[Work] = &[
     work("stock-requests: order_placed", "again", "BatchGetItem, TransactWriteItems", 3.0, 6.0, 0.0),
     work("stock-requests: order_placed", "out of stock", "BatchGetItem, TransactWriteItems", 2.0, 2.0, 0.0),
     work("stock-requests: order_rejected", "", "GetItem", 1.0, 0.0, 0.0),
+    work("image-uploads: a file", "", "GetItem, GetObject, TransactWriteItems", 1.0, 4.0, 2.0),
+    work("image-uploads: a file", "again", "2 GetItem", 2.0, 0.0, 0.0),
+    work("image-uploads: a file", "refused", "DeleteObjects, GetItem, GetObject, ListObjectVersions, UpdateItem", 1.0, 1.0, 0.0),
+    work("image-uploads: product_image_removed", "", "DeleteObjects, ListObjectVersions", 0.0, 0.0, 0.0),
+    work("image-uploads: product_deleted", "", "DeleteObjects, ListObjectVersions", 0.0, 0.0, 0.0),
     work("order-processing: stock_reserved", "", "UpdateItem", 0.0, 1.0, 1.0),
     work("order-processing: stock_reserved", "again", "UpdateItem", 0.0, 1.0, 0.0),
     work("order-processing: stock_rejected", "", "UpdateItem", 0.0, 1.0, 1.0),
@@ -189,6 +200,14 @@ pub fn work_of(trigger: &str) -> &'static Work {
 pub fn is_store_call(operation: &str) -> bool {
     operation.ends_with("Item") || operation.ends_with("Items") || ["Query", "Scan"].contains(&operation)
 }
+
+/// Whether an operation is S3's.
+pub(crate) fn is_object_call(operation: &str) -> bool {
+    operation.ends_with("Object") || operation.ends_with("Objects") || operation.ends_with("ObjectVersions")
+}
+
+/// What a queue gets when a file has arrived in a bucket.
+pub const A_FILE: &str = "a file";
 
 /// The kinds of invocations, by what they log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use std::ops::{Add, AddAssign, Mul};
 
 use super::{
-    calls::{Log, SAGA, Work, is_store_call, work_of},
+    calls::{A_FILE, Log, SAGA, Work, is_object_call, is_store_call, work_of},
     prices::{
-        ACCESS_LINE, CORE, GATEWAY, HEADER_BYTES, LOGS, MEMORY_GB, MILLION, PUBLICATIONS, QUEUES, READS,
-        REQUESTS, STORE_MS, TIME, TOPIC_MS, TRACED, TRACES, TRANSFER, WRITES,
+        ACCESS_LINE, CORE, GATEWAY, HEADER_BYTES, LOGS, MEMORY_GB, MILLION, OBJECT_MS, OBJECT_READS,
+        OBJECT_WRITES, PUBLICATIONS, QUEUES, READS, REQUESTS, STORE_MS, TIME, TOPIC_MS, TRACED, TRACES,
+        TRANSFER, WRITES,
     },
 };
 
@@ -18,13 +19,14 @@ const PUBLICATION: usize = 10;
 pub(crate) struct Bill(pub(crate) [f64; Bill::COLUMNS.len()]);
 
 impl Bill {
-    pub(crate) const COLUMNS: [&str; 9] = [
+    pub(crate) const COLUMNS: [&str; 10] = [
         "API Gateway",
         "Lambda",
         "DynamoDB writes",
         "DynamoDB reads",
         "SNS",
         "SQS",
+        "S3",
         "logs",
         "X-Ray",
         "transfer",
@@ -76,7 +78,7 @@ pub struct Piece {
 }
 
 /// The pieces of the bill.
-pub const PIECES: [Piece; 8] = [
+pub const PIECES: [Piece; 9] = [
     Piece {
         name: "look at a product",
         triggers: &["GET /api/products/{id}"],
@@ -126,6 +128,17 @@ pub const PIECES: [Piece; 8] = [
         answer_bytes: 11_418,
         per_order: 0.5,
     },
+    Piece {
+        name: "give a product a picture",
+        triggers: &[
+            "POST /api/products/{id}/images",
+            "image-uploads: a file",
+            "stream of products: product_updated",
+        ],
+        case: "",
+        answer_bytes: 704,
+        per_order: 0.0,
+    },
     Piece { name: "order", triggers: SAGA, case: "", answer_bytes: 558, per_order: 1.0 },
 ];
 
@@ -147,7 +160,7 @@ impl Piece {
         }
         #[expect(clippy::cast_precision_loss, reason = "answers are small")]
         let answer = self.answer_bytes as f64 + HEADER_BYTES;
-        bill.0[8] += TRANSFER.of(answer);
+        bill.0[9] += TRANSFER.of(answer);
         bill * MILLION
     }
 }
@@ -179,6 +192,7 @@ pub(crate) fn invocation(work: &Work, batch: usize) -> Bill {
         READS.of(work.reads),
         PUBLICATIONS.of(published as f64 * share),
         QUEUES.of(queued),
+        objects(work),
         LOGS.of(logged) * share + LOGS.of(work.metric_bytes() as f64),
         TRACES.of(TRACED * share),
         0.0,
@@ -201,11 +215,25 @@ pub(crate) fn billed_ms(work: &Work, batch: usize) -> u32 {
             // The shards of a feed are read side by side, and so are the messages of a batch.
             "Query" => STORE_MS,
             operation if is_store_call(operation) => STORE_MS * count as f64,
+            operation if is_object_call(operation) => OBJECT_MS * count as f64,
             _ => TOPIC_MS * publications as f64,
         };
     }
     let working = work.cpu_us(records(work.trigger) * batch) as f64 / 1e3 / CORE;
     (waiting + working).ceil() as u32
+}
+
+/// What a record's calls to S3 cost. Those that delete are free.
+#[expect(clippy::cast_precision_loss, reason = "calls are few")]
+fn objects(work: &Work) -> f64 {
+    let calls = work.operations().map(|(count, operation)| match operation {
+        "GetObject" => OBJECT_READS.of(count as f64),
+        "ListObjectVersions" => OBJECT_WRITES.of(count as f64),
+        _ => 0.0,
+    });
+    // A file that has arrived was put by a client, at our expense.
+    let put = if work.trigger.ends_with(A_FILE) && work.case.is_empty() { 1.0 } else { 0.0 };
+    calls.fold(OBJECT_WRITES.of(put), |sum, call| sum + call)
 }
 
 /// Records that one order makes for a trigger: its two products change with it.

@@ -132,7 +132,7 @@ fn month() -> String {
 fn example() -> String {
     let mut text = header("for a million orders");
     let mut sum = Bill::default();
-    for piece in &PIECES {
+    for piece in PIECES.iter().filter(|piece| piece.per_order > 0.0) {
         let bill = piece.of_a_million(BUSY) * piece.per_order;
         sum += bill;
         text += &row(&format!("{} × {}", piece.per_order, piece.name), bill);

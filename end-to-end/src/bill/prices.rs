@@ -44,6 +44,10 @@ pub(crate) const PUBLICATIONS: Price =
     price("SNS publications, each up to 64 KB", 0.5, MILLION, "SNS pricing, standard topics");
 pub(crate) const QUEUES: Price =
     price("SQS requests, each up to 64 KB", 0.4, MILLION, "SQS pricing, standard queues");
+pub(crate) const OBJECT_WRITES: Price =
+    price("S3 requests that put or list objects", 0.005, 1_000.0, "S3 pricing, S3 Standard");
+pub(crate) const OBJECT_READS: Price =
+    price("S3 requests that get objects", 0.000_4, 1_000.0, "S3 pricing, S3 Standard");
 pub(crate) const LOGS: Price =
     price("bytes into CloudWatch Logs", 0.5, GIGABYTE, "CloudWatch pricing, Lambda and vended logs");
 pub(crate) const METRICS: Price = price("metrics of one's own and months", 0.3, 1.0, "CloudWatch pricing");
@@ -58,7 +62,7 @@ pub(crate) const SECRET_CALLS: Price =
 pub(crate) const KEY_CALLS: Price = price("KMS requests", 0.03, 10_000.0, "KMS pricing");
 
 /// All of them.
-pub(crate) const PRICES: [Price; 16] = [
+pub(crate) const PRICES: [Price; 18] = [
     GATEWAY,
     REQUESTS,
     TIME,
@@ -66,6 +70,8 @@ pub(crate) const PRICES: [Price; 16] = [
     READS,
     PUBLICATIONS,
     QUEUES,
+    OBJECT_WRITES,
+    OBJECT_READS,
     LOGS,
     METRICS,
     ALARMS,
@@ -81,6 +87,9 @@ pub(crate) const PRICES: [Price; 16] = [
 pub(crate) const STORE_MS: f64 = 4.0;
 /// Milliseconds until SNS has answered a call.
 pub(crate) const TOPIC_MS: f64 = 10.0;
+
+/// Milliseconds until S3 has answered a call.
+pub(crate) const OBJECT_MS: f64 = 30.0;
 
 /// Gigabytes that a function is configured with.
 pub(crate) const MEMORY_GB: f64 = 0.5;

@@ -14,6 +14,11 @@ use uuid::Uuid;
 /// The environment that the functions think they are in.
 pub(crate) const ENVIRONMENT: &str = "test";
 
+/// The name of a service's bucket.
+pub(crate) fn bucket(service: &str) -> String {
+    format!("{ENVIRONMENT}-{service}-files")
+}
+
 pub(crate) struct Function {
     api: RuntimeApi,
     process: Child,
@@ -43,7 +48,7 @@ impl Function {
             .env("ENVIRONMENT", ENVIRONMENT)
             .env("SECRET_ID", "test/microservices/api-gateway")
             .env("TABLE_NAME", table.name())
-            .env("BUCKET_NAME", format!("test-{service}"))
+            .env("BUCKET_NAME", bucket(service))
             .env("EVENTS_TOPIC_ARN", "arn:aws:sns:us-east-1:000000000000:test-events")
             .env("STREAM_DLQ_URL", format!("{}/000000000000/test-stream-dlq", endpoint.endpoint()))
             .stdout(Stdio::from(output))

@@ -9,6 +9,7 @@ mod filters;
 mod function;
 mod ledger;
 mod metrics;
+mod pictures;
 mod saga;
 mod shop;
 mod table;

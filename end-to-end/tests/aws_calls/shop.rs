@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use access_token::{AccessTokens, Role};
+use end_to_end::bill::A_FILE;
 use serde_json::{Value, json};
 use service_config::{ApiSecret, SecretCache, Version, Versions};
 use test_support::{
@@ -11,7 +12,11 @@ use test_support::{
 };
 use uuid::Uuid;
 
-use crate::{filters::Filters, function::Function, ledger::Measured};
+use crate::{
+    filters::Filters,
+    function::{Function, bucket},
+    ledger::Measured,
+};
 
 pub(crate) const API_KEY: &str = "test-api-key";
 const JWT_SECRET: &str = "a secret of at least thirty-two bytes";
@@ -121,18 +126,19 @@ impl Shop {
     /// Lets Lambda read a table's stream; answers the events that were published. With a case, the ledger gets a line
     /// per invocation.
     ///
-    /// Reservations and products are in different partitions of one table, and so in different shards of its stream:
-    /// they come in invocations of their own.
+    /// Products, their reservations and their uploads are in different partitions of one table, and so in different shards
+    /// of its stream: they come in invocations of their own.
     pub(crate) async fn stream(&mut self, collection: &str, case: Option<&str>) -> Vec<String> {
         let (_, table, filters) = &self.services[collection];
-        let records = table.new_stream_records().into_iter().filter(|record| filters.let_through(record));
-        let of_reservation = |record: &Value| {
-            let key = record["dynamodb"]["Keys"]["product_id"]["S"].as_str().unwrap_or_default();
-            key.starts_with("reservation#")
-        };
-        let (reservations, others): (Vec<Value>, Vec<Value>) = records.partition(of_reservation);
+        let mut kinds: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for record in table.new_stream_records().into_iter().filter(|record| filters.let_through(record)) {
+            let keys = record["dynamodb"]["Keys"].as_object().unwrap();
+            let key = keys.values().find_map(|key| key["S"].as_str()).unwrap();
+            let kind = key.split_once('#').map_or("", |(kind, _)| kind).to_owned();
+            kinds.entry(kind).or_default().push(record);
+        }
         let mut events = Vec::new();
-        for records in [reservations, others].into_iter().filter(|records| !records.is_empty()) {
+        for records in kinds.into_values().rev() {
             self.forget(collection);
             let before = self.endpoint.topic().published().len();
             let (function, ..) = self.services.get_mut(collection).unwrap();
@@ -156,7 +162,11 @@ impl Shop {
     /// Hands a batch of messages to the function that reads the queue.
     pub(crate) async fn queue(&mut self, queue: &str, case: Option<&str>, bodies: &[String]) {
         assert!(!bodies.is_empty(), "nothing for {queue}");
-        let collection = if queue == "stock-requests" { "products" } else { "orders" };
+        let collection = match queue {
+            "avatar-uploads" => "users",
+            "stock-requests" | "image-uploads" => "products",
+            _ => "orders",
+        };
         self.forget(collection);
         let (function, ..) = self.services.get_mut(collection).unwrap();
         let answer = function.invoke(door::sqs(&format!("test-{queue}"), bodies)).await;
@@ -181,6 +191,19 @@ impl Shop {
 
 /// What happens often in a shop.
 impl Shop {
+    /// Puts a file into the bucket of a service, as its uploader does; answers what the bucket tells of it.
+    pub(crate) fn file(&self, service: &str, key: &str, bytes: &[u8]) -> String {
+        let bucket = bucket(service);
+        self.endpoint.buckets().put(&bucket, key, "image/png", bytes.to_vec());
+        json!({ "Records": [{
+            "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
+            "eventName": "ObjectCreated:Put", "eventTime": "2026-11-22T09:44:00.000Z",
+            "userIdentity": {}, "requestParameters": {}, "responseElements": {},
+            "s3": { "bucket": { "name": bucket }, "object": { "key": key, "size": bytes.len() } },
+        }]})
+        .to_string()
+    }
+
     pub(crate) async fn new_product(&mut self, admin: &str, category: &str) -> Uuid {
         let body = product(category);
         let answer = self.prepare("POST", admin, "/api/products", |request| request.json(&body)).await;
@@ -239,8 +262,10 @@ pub(crate) fn of_type(events: &[String], wanted: &str) -> Vec<String> {
     events.iter().filter(|event| event_type(event) == wanted).cloned().collect()
 }
 
-fn event_type(event: &str) -> String {
-    serde_json::from_str::<Value>(event).unwrap()["type"].as_str().unwrap().to_owned()
+/// The type of an event; or what a bucket tells of.
+fn event_type(message: &str) -> String {
+    let message: Value = serde_json::from_str(message).unwrap();
+    message["type"].as_str().unwrap_or(A_FILE).to_owned()
 }
 
 pub(crate) fn id(value: &Value) -> Uuid {
