@@ -277,6 +277,9 @@ async fn every_route_is_documented() {
     assert_eq!(operations("/api/products"), ["get", "post"]);
     assert_eq!(operations("/api/products/{id}"), ["delete", "get", "patch", "put"]);
     assert_eq!(operations("/api/products/{id}/stock"), ["post"]);
+    assert_eq!(operations("/api/products/{id}/images"), ["post"]);
+    assert_eq!(operations("/api/products/{id}/images/{image_id}"), ["delete"]);
+    assert_eq!(operations("/api/products/{id}/images/{image_id}/upload"), ["get"]);
     assert_eq!(document["paths"]["/api/products"]["post"]["security"], json!([{"bearer": []}]));
     assert!(document["paths"]["/api/products"]["get"].get("security").is_none());
 }
