@@ -18,7 +18,7 @@ use test_support::{
     BucketStub, Emulator, Subscription, TestTable,
     door::{Door, HttpAnswer, HttpEvent, http_v2},
 };
-use user_service::UserService;
+use user_service::{AVATARS, UserService};
 use uuid::Uuid;
 
 /// How queues treat messages.
@@ -61,8 +61,12 @@ impl Shop {
         let table = |table: &TestTable| Table::new(&Emulator::sdk_config(), table.name());
         let buckets = BucketStub::start();
         let images = ImageUploads::new(&buckets.sdk_config(), table(&products), IMAGES, "images", None);
+        let avatars = ImageUploads::new(&buckets.sdk_config(), table(&users), AVATARS, "avatars", None);
         Arc::new(Self {
-            users: (Door::new(UserService::new(table(&users), secret.clone(), Clock::default())), users),
+            users: (
+                Door::new(UserService::new(table(&users), avatars, secret.clone(), Clock::default())),
+                users,
+            ),
             products: (
                 Door::new(ProductService::new(table(&products), images, secret.clone(), Clock::default())),
                 products,

@@ -1,3 +1,5 @@
+/// The pictures of users.
+mod avatars;
 /// Who knows a password, and how often somebody may try to.
 mod login;
 /// How long somebody stays logged in.
@@ -8,9 +10,13 @@ use std::time::Duration;
 use access_token::SigningError;
 use domain_events::Clock;
 use dynamodb_store::StoreError;
+use image_uploads::UploadError;
 use uuid::Uuid;
 
-pub(crate) use self::sessions::{Sessions, Tokens};
+pub(crate) use self::{
+    avatars::Avatars,
+    sessions::{Sessions, Tokens},
+};
 use crate::{
     domain::{Account, Change, Email, Name, User},
     password::{HashingError, Password, PasswordAttempt, PasswordHash},
@@ -66,6 +72,8 @@ pub(crate) enum AccountError {
     Signing(#[from] SigningError),
     #[error("there are no random numbers to be had")]
     Random(#[from] getrandom::Error),
+    #[error(transparent)]
+    Upload(#[from] UploadError),
 }
 
 impl Accounts {
@@ -106,7 +114,7 @@ impl Accounts {
         version: Option<u64>,
         proof: Option<&PasswordAttempt>,
         change: &Change,
-    ) -> Result<User, AccountError> {
+    ) -> Result<Account, AccountError> {
         for _ in 0..TRIES {
             let before = self.get(user_id, version).await?;
             if let Some(attempt) = proof {
@@ -115,7 +123,7 @@ impl Accounts {
             let after = before.changed(change.clone(), self.clock.now());
             match self.users.replace(&before, &after).await {
                 Err(WriteError::Changed) => {}
-                result => return Ok(result.map(|()| after.user)?),
+                result => return Ok(result.map(|()| after)?),
             }
         }
         Err(ever_changing())

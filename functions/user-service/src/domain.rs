@@ -1,3 +1,5 @@
+/// The pictures of users.
+mod avatar;
 /// Logins that last, and what ends them.
 mod session;
 /// How often somebody may try to log in.
@@ -11,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
-pub(crate) use self::session::{Presented, Session, SessionId, Sessions};
-pub(crate) use self::throttle::{Counting, Failures, Limit, OF_ACCOUNT, OF_SOURCE, TooManyAttempts};
+pub(crate) use self::{
+    avatar::{Avatar, Avatars},
+    session::{Presented, Session, SessionId, Sessions},
+    throttle::{Counting, Failures, Limit, OF_ACCOUNT, OF_SOURCE, TooManyAttempts},
+};
 use crate::password::PasswordHash;
 
 /// A user, as far as the user and admins may see it.
@@ -35,6 +40,7 @@ pub(crate) struct Account {
     pub(crate) password_hash: PasswordHash,
     /// How often the password was changed. Sessions that were opened with an earlier one are over.
     pub(crate) credentials: u64,
+    pub(crate) avatars: Avatars,
 }
 
 /// What can change about an account.
@@ -60,7 +66,7 @@ impl Account {
     ) -> Self {
         let (version, created_at, updated_at) = (1, now, now);
         let user = User { user_id, email, name, role: Role::Customer, version, created_at, updated_at };
-        Self { user, password_hash, credentials: 0 }
+        Self { user, password_hash, credentials: 0, avatars: Avatars::default() }
     }
 
     /// The account after a change, at its next version.

@@ -1,5 +1,7 @@
 //! Routes and bodies, and the one mapping from errors to problem details.
 
+/// The pictures of users.
+mod avatars;
 /// What requests and answers say.
 mod bodies;
 /// What keeps a session going, and what ends it.
@@ -23,13 +25,18 @@ use self::bodies::{
     Credentials, ListQuery, PasswordChange, ProfileChange, Registration, RoleChange, TokenAnswer, UserAnswer,
     UserList,
 };
-use crate::{UserService, app::AccountError, domain::Change};
+use crate::{
+    UserService,
+    app::AccountError,
+    domain::{Account, Change},
+};
 
 lambda_dispatch::routes! {
     UserService:
     register, list_users, log_in,
     own_account, change_own_account, delete_own_account, change_own_password,
     read_user, change_role;
+    avatars::{ask_for_avatar, avatar_upload, delete_avatar};
     sessions::{refresh, log_out, log_out_everywhere}
 }
 
@@ -88,8 +95,7 @@ async fn log_in(
     ))),
 )]
 async fn own_account(State(service): State<UserService>, caller: Caller) -> Result<UserAnswer, Problem> {
-    let account = service.accounts.get(caller.user_id, None).await.map_err(own)?;
-    Ok(account.user.into())
+    shown(&service, service.accounts.get(caller.user_id, None).await.map_err(own)?).await
 }
 
 /// Change one's own name or e-mail address
@@ -119,7 +125,7 @@ async fn change_own_account(
 ) -> Result<UserAnswer, Problem> {
     let (change, proof) = body.checked()?;
     let changed = service.accounts.change(caller.user_id, version, proof.as_ref(), &change).await;
-    Ok(changed.map_err(own)?.into())
+    shown(&service, changed.map_err(own)?).await
 }
 
 /// Delete one's own account
@@ -212,7 +218,7 @@ async fn read_user(
     _: PresentAdmin,
     PathId(user_id): PathId,
 ) -> Result<UserAnswer, Problem> {
-    Ok(service.accounts.get(user_id, None).await?.user.into())
+    shown(&service, service.accounts.get(user_id, None).await?).await
 }
 
 /// Make a user an admin, or a customer again
@@ -240,7 +246,14 @@ async fn change_role(
     IfMatch(version): IfMatch,
     Json(RoleChange { role }): Json<RoleChange>,
 ) -> Result<UserAnswer, Problem> {
-    Ok(service.accounts.change(user_id, version, None, &Change::Role(role)).await?.into())
+    shown(&service, service.accounts.change(user_id, version, None, &Change::Role(role)).await?).await
+}
+
+/// A user with the avatar, which lists leave out.
+async fn shown(service: &UserService, Account { user, avatars, .. }: Account) -> Result<UserAnswer, Problem> {
+    let Some(avatar) = avatars.current else { return Ok(user.into()) };
+    let url = service.avatars.address(user.user_id, &avatar).await.map_err(Problem::internal)?;
+    Ok(UserAnswer::from(user).with_avatar(&avatar, url))
 }
 
 /// Lets in who is an admin at this moment. Elsewhere the token's word is enough until it expires; here roles are given,
@@ -332,10 +345,12 @@ impl From<AccountError> for Problem {
             AccountError::KnownPassword => known_password("/new_password"),
             AccountError::Stale => Self::precondition_failed(),
             AccountError::Store(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
+            AccountError::Upload(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
             error @ (AccountError::Store(_)
             | AccountError::Hashing(_)
             | AccountError::Signing(_)
-            | AccountError::Random(_)) => Self::internal(error),
+            | AccountError::Random(_)
+            | AccountError::Upload(_)) => Self::internal(error),
         }
     }
 }

@@ -1,3 +1,5 @@
+/// What a change of avatars writes.
+mod avatars;
 /// The sessions of each user.
 mod sessions;
 /// Attempts to log in, counted.
@@ -13,10 +15,13 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use telemetry::Trace;
 use uuid::Uuid;
 
-pub(crate) use self::sessions::Outcome;
-pub(crate) use self::throttles::{Beginning, CountError, Throttle, Throttles};
+pub(crate) use self::{
+    avatars::AvatarError,
+    sessions::Outcome,
+    throttles::{Beginning, CountError, Throttle, Throttles},
+};
 use crate::{
-    domain::{Account, Email, Name, User},
+    domain::{Account, Avatars, Email, Name, User},
     password::PasswordHash,
 };
 
@@ -74,6 +79,8 @@ struct AccountRow {
     /// Absent in rows that are older than sessions.
     #[serde(default)]
     credentials: u64,
+    #[serde(flatten)]
+    avatars: Avatars,
     #[serde(flatten)]
     feed: FeedEntry,
 }
@@ -235,18 +242,18 @@ impl ClaimRow {
 
 impl From<Account> for AccountRow {
     /// The row as the request that is under way writes it.
-    fn from(Account { user, password_hash, credentials }: Account) -> Self {
+    fn from(Account { user, password_hash, credentials, avatars }: Account) -> Self {
         let feed = Feed::entry(user.user_id, user.created_at);
         let User { user_id, email, name, role, version, created_at, updated_at } = user;
         let traceparent = Trace::current().map(|trace| trace.to_string());
         let user = UserRow { user_id, email, name, role, version, created_at, updated_at, traceparent };
-        Self { user, password_hash, credentials, feed }
+        Self { user, password_hash, credentials, avatars, feed }
     }
 }
 
 impl From<AccountRow> for Account {
-    fn from(AccountRow { user, password_hash, credentials, .. }: AccountRow) -> Self {
-        Self { user: user.into(), password_hash, credentials }
+    fn from(AccountRow { user, password_hash, credentials, avatars, .. }: AccountRow) -> Self {
+        Self { user: user.into(), password_hash, credentials, avatars }
     }
 }
 

@@ -147,6 +147,7 @@ enum UploadState {
 
 /// Where a picture is read, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Picture)]
 pub struct ImageAnswer {
     /// Where the picture is. An address that is signed expires, after 15 minutes at the earliest.
     #[schema(format = "uri")]

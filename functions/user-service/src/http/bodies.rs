@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use deserr::Deserr;
 use domain_events::Timestamp;
 use http::{HeaderValue, header::ETAG};
+use image_uploads::ImageAnswer;
 use problem_details::{EntityTag, FieldError, InputErrors, InvalidValue, Json, PageLimit};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     app::Tokens,
-    domain::{Change, Email, Name, User},
+    domain::{Avatar, Change, Email, Name, User},
     password::{Password, PasswordAttempt},
 };
 
@@ -117,6 +118,19 @@ pub(super) struct UserAnswer {
     version: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// The user's picture, if there is one. Lists leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<AvatarAnswer>,
+}
+
+/// The picture of a user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Avatar)]
+struct AvatarAnswer {
+    /// The upload that it came by.
+    upload_id: Uuid,
+    #[serde(flatten)]
+    image: ImageAnswer,
 }
 
 /// A page of users.
@@ -174,10 +188,19 @@ impl From<Tokens> for TokenAnswer {
     }
 }
 
+impl UserAnswer {
+    /// The user with an avatar that is read at this address.
+    pub(super) fn with_avatar(self, avatar: &Avatar, url: String) -> Self {
+        let avatar =
+            AvatarAnswer { upload_id: avatar.upload_id, image: ImageAnswer::new(&avatar.image, url) };
+        Self { avatar: Some(avatar), ..self }
+    }
+}
+
 impl From<User> for UserAnswer {
     fn from(user: User) -> Self {
         let User { user_id, email, name, role, version, created_at, updated_at } = user;
-        Self { user_id, email, name, role, version, created_at, updated_at }
+        Self { user_id, email, name, role, version, created_at, updated_at, avatar: None }
     }
 }
 

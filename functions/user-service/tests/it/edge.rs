@@ -35,7 +35,7 @@ async fn a_body_is_json_and_says_so() {
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_and_names_what_is() {
     let shop = Shop::open();
-    for path in ["/", "/api", "/api/users/", "/api/users/me/avatar", "/api/products", "/api/users/1/2/3"] {
+    for path in ["/", "/api", "/api/users/", "/api/users/me/orders", "/api/products", "/api/users/1/2/3"] {
         assert_problem(&shop.call(door::http_v2("GET", path)).await, 404, "not-found", &[]);
     }
     for (method, path, allowed) in [

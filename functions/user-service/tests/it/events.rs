@@ -88,7 +88,7 @@ async fn a_row_that_can_not_be_read_is_set_aside_whole_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn no_message_is_acknowledged_because_no_queue_leads_here() {
+async fn no_message_of_another_services_queue_is_acknowledged() {
     let shop = Shop::open();
     shop.register("ada@example.com").await;
     shop.published().await;

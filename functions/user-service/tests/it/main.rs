@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod administration;
+mod avatars;
 mod edge;
 mod events;
 mod login;
@@ -15,27 +16,31 @@ mod throttling;
 
 use access_token::{AccessTokens, Role};
 use domain_events::Clock;
-use dynamodb_store::{Cursors, Table};
+use dynamodb_store::{Cursors, Key, Table};
+use image_uploads::ImageUploads;
 use lambda_dispatch::{Dispatcher, Outbox};
 use lambda_runtime::Context;
 use serde_json::{Value, json, value::RawValue};
 use service_config::{ApiSecret, SecretCache, Version, Versions};
 use test_support::{
-    Emulator, TestTable, TopicStub,
+    BucketStub, Emulator, TestTable, TopicStub,
     door::{self, HttpAnswer, HttpEvent},
 };
-use user_service::UserService;
+use user_service::{AVATARS, UserService};
 use uuid::Uuid;
 
 const API_KEY: &str = "the key of the first admin";
 const PASSWORD: &str = "plums and pears";
+/// Where the avatars are.
+const BUCKET: &str = "test-user-avatars";
 /// The name of no table.
 const MISSING_TABLE: &str = "a-table-that-is-not-there";
 
-/// The service with an empty table and a topic of its own.
+/// The service with an empty table, an empty bucket and a topic of its own.
 struct Shop {
     rows: TestTable,
     table: Table,
+    bucket: BucketStub,
     topic: TopicStub,
     tokens: AccessTokens,
     clock: Clock,
@@ -86,9 +91,11 @@ impl Shop {
             format!("{}/123456789012/test-users-stream-dlq", topic.endpoint()),
         );
         let tokens = AccessTokens::new(secret.clone());
-        let service = UserService::new(table.clone(), secret, clock.clone());
+        let bucket = BucketStub::start();
+        let images = ImageUploads::new(&bucket.sdk_config(), table.clone(), AVATARS, BUCKET, None);
+        let service = UserService::new(table.clone(), images, secret, clock.clone());
         let dispatcher = Dispatcher::new(service, outbox, "test");
-        Self { rows, table, topic, tokens, clock, dispatcher }
+        Self { rows, table, bucket, topic, tokens, clock, dispatcher }
     }
 
     /// Hands a raw event to the function.
@@ -156,6 +163,10 @@ impl Shop {
         assert!(self.topic.sent().is_empty(), "a record was set aside");
         let published = self.topic.published();
         published.iter().map(|published| serde_json::from_str(&published.message).unwrap()).collect()
+    }
+
+    async fn db_delete(&self, row: &str) {
+        self.table.delete(Key::new("user_id", row)).send().await.unwrap();
     }
 
     /// All rows, as text.

@@ -24,6 +24,7 @@ fn a_missing_variable_or_secret_stops_the_start_with_one_line_that_names_it() {
         ("EVENTS_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:test-user-events"),
         ("STREAM_DLQ_URL", "http://localhost/123456789012/test-users-stream-dlq"),
         ("TABLE_NAME", "test-users"),
+        ("BUCKET_NAME", "test-user-avatars"),
         ("SECRET_ID", "test/microservices/api-gateway"),
     ];
     let failure = |variables: &[(&str, &str)]| {
@@ -34,7 +35,9 @@ fn a_missing_variable_or_secret_stops_the_start_with_one_line_that_names_it() {
         assert_eq!(errors.len(), 1, "{log}");
         errors[0].to_owned()
     };
-    for missing in ["ENVIRONMENT", "EVENTS_TOPIC_ARN", "STREAM_DLQ_URL", "TABLE_NAME", "SECRET_ID"] {
+    for missing in
+        ["ENVIRONMENT", "EVENTS_TOPIC_ARN", "STREAM_DLQ_URL", "TABLE_NAME", "BUCKET_NAME", "SECRET_ID"]
+    {
         let rest: Vec<_> = complete.into_iter().filter(|(name, _)| *name != missing).collect();
         let line = failure(&rest);
         assert!(line.contains(&format!("missing environment variable {missing}")), "{line}");
