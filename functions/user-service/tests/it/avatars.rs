@@ -102,7 +102,7 @@ impl Shop {
     }
 
     /// Publishes the new changes, and lets the queue have those that its subscription lets through. Answers their types.
-    async fn tell_the_queue(&self) -> Vec<String> {
+    pub(crate) async fn tell_the_queue(&self) -> Vec<String> {
         let before = self.topic.published().len();
         let events = self.published().await.split_off(before);
         let wanted = ["user_deleted", "user_avatar_removed"];

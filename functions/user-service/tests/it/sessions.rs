@@ -56,6 +56,11 @@ impl Shop {
         read.key("user_id", key).send().await.unwrap().item
     }
 
+    async fn db_put(&self, row: Option<HashMap<String, AttributeValue>>) {
+        let put = self.table.client().put_item().table_name(self.rows.name());
+        put.set_item(row).send().await.unwrap();
+    }
+
     /// How many sessions there are in the table, whether or not they are over.
     async fn db_count_sessions(&self, user_id: Uuid) -> usize {
         let row = self.db_sessions(user_id).await.unwrap_or_default();
@@ -306,8 +311,7 @@ async fn another_password_ends_all_sessions() {
     shop.refreshed(&token(&answer.json())).await;
 
     // A login with the old password that was overtaken by the change, and comes to write its session only now.
-    let put = shop.table.client().put_item().table_name(shop.rows.name());
-    put.set_item(written_late).send().await.unwrap();
+    shop.db_put(written_late).await;
     assert_over(&shop.refresh(&first).await);
 }
 
@@ -364,6 +368,19 @@ async fn a_deleted_account_has_no_sessions() {
         assert_eq!(shop.log_out(&token).await.status, 204);
     }
     assert_eq!(shop.log_out_everywhere(&user).await.status, 204);
+    assert_eq!(shop.db_dump_without_counts().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_opened_while_its_account_was_deleted_goes_with_the_event() {
+    let shop = Shop::at_one_moment();
+    let user = shop.register("ada@example.com").await;
+    let session = shop.session("ada@example.com").await;
+    let written_late = shop.db_sessions(user.user_id).await;
+    assert_eq!(shop.delete_me(&user.token).await.status, 204);
+    shop.db_put(written_late).await;
+    assert_over(&shop.refresh(&token(&session)).await);
+    assert_eq!(shop.tell_the_queue().await, ["user_deleted"]);
     assert_eq!(shop.db_dump_without_counts().await, [""; 0]);
 }
 
