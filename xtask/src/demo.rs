@@ -2,14 +2,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
-    cloud::Cloud,
+    cloud::{Cloud, State},
     listener::Listener,
     processes::eventually,
-    seed::random_password,
+    seed::{ADMIN, random_password},
     shop::{Answer, Shop, text},
 };
+
+/// What the customer looks like.
+const AVATAR: Picture =
+    Picture { content_type: "image/webp", bytes: include_bytes!("../../end-to-end/samples/picture.webp") };
+/// What a product looks like.
+const IMAGE: Picture =
+    Picture { content_type: "image/png", bytes: include_bytes!("../../end-to-end/samples/picture.png") };
+/// Images that a product shows at most.
+const MOST_IMAGES: usize = 10;
 
 /// An order is confirmed within this time, or the story does not hold.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
@@ -20,13 +30,16 @@ const MOST_UNITS: u64 = 1000;
 /// Characters of an answer that are shown.
 const SHOWN: usize = 400;
 
-/// Tells the story of an order: placed, confirmed, cancelled; and of one that can't be supplied.
+/// Tells the story of an order: placed, confirmed, cancelled; and of one that can't be supplied. Before that, of two
+/// pictures.
 pub(crate) fn run() -> Result<()> {
     let cloud = Cloud::running().context("the shop is not running: start it with `cargo xtask up`")?;
     let outputs = cloud.outputs()?;
     let shop = cloud.shop(&outputs)?;
     let listener = Listener::start(cloud.aws(), &outputs)?;
-    let mut story = Story { shop, listener, token: None, chapter: 0 };
+    let state = State::load().context("the local cloud's password is lost: restart `cargo xtask up`")?;
+    let admin = shop.log_in(ADMIN, &state.admin_password)?;
+    let mut story = Story { shop, listener, token: None, admin, chapter: 0 };
     story.tell().context("the story does not hold")
 }
 
@@ -35,7 +48,14 @@ struct Story {
     listener: Listener,
     /// Access token of the customer, once logged in.
     token: Option<String>,
+    /// Access token of the administrator.
+    admin: String,
     chapter: u32,
+}
+
+struct Picture {
+    content_type: &'static str,
+    bytes: &'static [u8],
 }
 
 impl Story {
@@ -54,9 +74,16 @@ impl Story {
         let login = self.ask("POST", "/api/users/login", &[], Some(&credentials))?.expect(200)?;
         self.token = Some(text(&login, "access_token")?.to_owned());
 
+        self.chapter("shows what they look like");
+        self.upload("/api/users/me/avatar", &AVATAR)?;
+        self.events(&[("user_updated", text(&user, "user_id")?)])?;
+        let me = self.ask("GET", "/api/users/me", &[], None)?.expect(200)?;
+        println!("     {}", text(&me["avatar"], "url")?);
+
         self.chapter("looks at what there is");
         let products = self.ask("GET", "/api/products", &[], None)?.expect(200)?;
         let product = best_stocked(&products)?;
+        let bare = barest(&products)?;
         let name = text(product, "name")?;
         let product_id = text(product, "product_id")?;
         let stock = product["stock"].as_u64().context("a product without stock")?;
@@ -66,7 +93,17 @@ impl Story {
             MOST_UNITS - 1
         );
 
-        self.chapter(&format!("orders two of \"{name}\""));
+        self.chapter(&format!("An administrator shows what \"{}\" looks like", text(bare, "name")?));
+        let customer = self.token.replace(self.admin.clone());
+        let path = format!("/api/products/{}", text(bare, "product_id")?);
+        self.upload(&format!("{path}/images"), &IMAGE)?;
+        self.events(&[("product_updated", text(bare, "product_id")?)])?;
+        self.token = customer;
+        let product_with_image = self.ask("GET", &path, &[], None)?.expect(200)?;
+        let images = product_with_image["images"].as_array().context("a product without images")?;
+        println!("     {}", text(images.last().context("the image is not there")?, "url")?);
+
+        self.chapter(&format!("The customer orders two of \"{name}\""));
         let placed_at = Instant::now();
         let order = self.order(product_id, 2)?;
         let order_id = text(&order, "order_id")?;
@@ -129,6 +166,22 @@ impl Story {
         self.ask("POST", "/api/orders", &[("idempotency-key", &key)], Some(&body))?.expect(201)
     }
 
+    /// Asks for an upload, sends the file, and waits until it was looked at and attached.
+    fn upload(&self, path: &str, picture: &Picture) -> Result<()> {
+        let Picture { content_type, bytes } = picture;
+        let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let wish = json!({ "content_type": content_type, "size": bytes.len(), "sha256": sha256 });
+        let upload = self.ask("POST", path, &[], Some(&wish))?;
+        let location = upload.location.clone().context("an upload without a location")?;
+        let upload = upload.expect(201)?;
+        println!("  -> PUT …  {} bytes of {content_type}", bytes.len());
+        let status = self.shop.upload(&upload, bytes)?;
+        println!("  <- {status}");
+        ensure!(status == 200, "the bucket did not take the file");
+        self.await_status(&location, "attached")?;
+        self.ask("GET", &location, &[], None)?.expect(200).map(drop)
+    }
+
     /// Sends a request and shows it with its answer.
     fn ask(
         &self,
@@ -164,13 +217,14 @@ impl Story {
         })
     }
 
+    /// Waits until something is no longer pending, and is what it should be then.
     fn await_status(&self, path: &str, wanted: &str) -> Result<()> {
         eventually(&format!("{path} is {wanted}"), DEADLINE, POLL, || {
-            let order = self.send("GET", path, &[], None)?.expect(200)?;
-            match text(&order, "status")? {
+            let answer = self.send("GET", path, &[], None)?.expect(200)?;
+            match text(&answer, "status")? {
                 status if status == wanted => Ok(Some(())),
-                "PENDING" => Ok(None),
-                other => bail!("the order is {other}, not {wanted}"),
+                "PENDING" | "pending" => Ok(None),
+                other => bail!("{path} is {other}, not {wanted}"),
             }
         })
     }
@@ -188,9 +242,22 @@ fn best_stocked(products: &Value) -> Result<&Value> {
     items.iter().max_by_key(|product| product["stock"].as_u64()).context("the shop is empty")
 }
 
+/// The product with the fewest images.
+fn barest(products: &Value) -> Result<&Value> {
+    let images = |product: &Value| product["images"].as_array().map_or(0, Vec::len);
+    let items = products["items"].as_array().context("a list without items")?;
+    let barest = items.iter().min_by_key(|product| images(product)).context("the shop is empty")?;
+    ensure!(
+        images(barest) < MOST_IMAGES,
+        "the products have all the images they may: restart `cargo xtask up`"
+    );
+    Ok(barest)
+}
+
 /// A body as the story shows it: without what opens doors, and short.
 fn shown(body: &Value, text: &str) -> String {
-    let secrets = ["password", "access_token"].into_iter().filter_map(|field| body[field].as_str());
+    let fields = ["password", "access_token", "refresh_token", "url"];
+    let secrets = fields.into_iter().filter_map(|field| body[field].as_str());
     let text = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"));
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -204,8 +271,9 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let body = json!({ "access_token": "ey.secret", "expires_in": 900 });
-        assert_eq!(shown(&body, &body.to_string()), r#"{"access_token":"…","expires_in":900}"#);
+        let body = json!({ "access_token": "ey.secret", "expires_in": 900, "refresh_token": "long" });
+        let expected = r#"{"access_token":"…","expires_in":900,"refresh_token":"…"}"#;
+        assert_eq!(shown(&body, &body.to_string()), expected);
     }
 
     #[test]

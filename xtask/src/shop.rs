@@ -42,9 +42,22 @@ impl Shop {
             None => self.agent.run(request.body(())?),
         };
         let mut answer = answer.with_context(|| format!("no answer to {method} {path}"))?;
+        let location =
+            answer.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let text = answer.body_mut().read_to_string().with_context(|| format!("{method} {path}"))?;
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { status: answer.status().as_u16(), body, text })
+        Ok(Answer { status: answer.status().as_u16(), location, body, text })
+    }
+
+    /// Sends a file to an address that the shop gave for it.
+    pub(crate) fn upload(&self, upload: &Value, file: &[u8]) -> Result<u16> {
+        let method = text(upload, "method")?;
+        let mut request = Request::builder().method(method).uri(text(upload, "url")?);
+        for (name, value) in upload["headers"].as_object().context("an upload without headers")? {
+            request = request.header(name, value.as_str().context("a header that is no text")?);
+        }
+        let answer = self.agent.run(request.body(file)?).with_context(|| format!("no answer to {method}"))?;
+        Ok(answer.status().as_u16())
     }
 
     /// An access token.
@@ -60,6 +73,8 @@ impl Shop {
 pub(crate) struct Answer {
     /// The status code.
     pub(crate) status: u16,
+    /// Where what was asked for is.
+    pub(crate) location: Option<String>,
     /// The body; `null` if it was not JSON.
     pub(crate) body: Value,
     /// The body as it was sent.
