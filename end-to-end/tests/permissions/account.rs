@@ -219,7 +219,8 @@ impl fmt::Display for Permission {
             None if resource.starts_with("function:") => resource.replace("-lambda-managed", "-lambda"),
             None if resource.starts_with("key/") => "key".to_owned(),
             None if resource.starts_with("secret:") => resource.rsplit_once('-').unwrap().0.to_owned(),
-            None => resource,
+            // A bucket bears the account's number.
+            None => resource.replacen("-000000000000", "", 1),
         };
         write!(f, "{} {} {} on {resource}", self.role, self.sid, self.action)
     }

@@ -1,3 +1,6 @@
+/// What the services do with files.
+pub(crate) mod files;
+
 use std::{
     collections::HashMap,
     time::{SystemTime, UNIX_EPOCH},
@@ -12,6 +15,7 @@ use crate::{
     account::{self, Permission},
     client::{Answer, Client, eventually},
     cloud,
+    uploads::{Album, File},
 };
 
 /// A token of a version of the secret that there never was. Whoever gets it looks into the secret, which might have been
@@ -25,6 +29,8 @@ pub(crate) struct Shop {
     /// Whose account is deleted, but whose token lives on for some minutes.
     gone: Client,
     product: String,
+    /// The customer's refresh token.
+    session: String,
 }
 
 /// Something that the shop does and for which it needs a permission.
@@ -37,6 +43,8 @@ pub(crate) enum Flow {
     Consequence(fn(&Shop) -> Effect),
     /// The same, when Lambda needs the permission to read the queue or stream: the mapping says why it stands still.
     Reading(fn(&Shop) -> Effect),
+    /// A file is sent to where the service said, which S3 asks the service's permission for.
+    Upload(fn(&Shop) -> Album<'_>),
     /// A message that can't be understood comes back soon, and so ends in the dead-letter queue of its queue soon.
     Return(&'static str),
     /// A call leaves lines in the log, which the local cloud writes before it answers.
@@ -110,6 +118,15 @@ impl Flow {
                 });
                 drop(withdrawn);
                 effect.wait();
+                None
+            }
+            Self::Upload(album) => {
+                let (album, file) = (album(shop), File::png());
+                let upload = album.ask(&file);
+                let answer = upload.send(&file).expect(403).text();
+                assert!(answer.contains(&refusal), "the cause is not {refusal:?}: {answer}");
+                drop(withdrawn);
+                upload.send(&file).expect(200);
                 None
             }
             Self::Return(queue) => {
@@ -200,7 +217,11 @@ impl Shop {
         let (admin, gone) = (Client::admin(), Client::customer());
         delete(&gone).expect(204);
         account_is_forgotten(&gone).wait();
-        Self { product: admin.new_product(1_000), customer: Client::customer(), admin, gone }
+        let customer = Client::customer();
+        let credentials = json!({ "email": customer.email, "password": crate::client::PASSWORD });
+        let answer = customer.post("/api/users/login", &credentials).expect(200);
+        let session = answer["refresh_token"].as_str().unwrap().to_owned();
+        Self { product: admin.new_product(1_000), customer, session, admin, gone }
     }
 
     fn place(&self, customer: &Client) -> String {
@@ -215,6 +236,11 @@ pub(crate) fn register(_: &Shop) -> Answer {
     let email = format!("{}@shop.example", Uuid::now_v7());
     let body = json!({ "email": email, "password": crate::client::PASSWORD, "name": "Grace Hopper" });
     Client::default().post("/api/users", &body)
+}
+
+/// A session goes on, for which its token can be used once.
+pub(crate) fn refresh(shop: &Shop) -> Answer {
+    Client::default().post("/api/users/token/refresh", &json!({ "refresh_token": shop.session }))
 }
 
 pub(crate) fn read_account(shop: &Shop) -> Answer {

@@ -20,6 +20,9 @@ mod flows;
 mod strangers;
 /// Which permission is for what.
 mod table;
+#[expect(dead_code, reason = "more is done with files than is asked of them here")]
+#[path = "../local_cloud/uploads.rs"]
+mod uploads;
 
 use std::{
     collections::BTreeMap,

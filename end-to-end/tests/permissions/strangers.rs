@@ -15,7 +15,20 @@ const SERVICES: [(&str, &str, &str); 3] = [
     ("OrderServiceLambdaRole", "orders", "order-events"),
 ];
 
-const QUEUES: [&str; 4] = ["stock-requests", "order-processing", "user-events", "order-deadlines"];
+/// A bucket, what keys in it begin with, and whose it is.
+const BUCKETS: [(&str, &str, &str); 2] = [
+    ("user-avatars", "avatars", "UserServiceLambdaRole"),
+    ("product-images", "images", "ProductServiceLambdaRole"),
+];
+
+const QUEUES: [&str; 6] = [
+    "stock-requests",
+    "order-processing",
+    "user-events",
+    "order-deadlines",
+    "avatar-uploads",
+    "image-uploads",
+];
 
 #[test]
 #[ignore = "needs the local cloud: cargo xtask test"]
@@ -40,6 +53,19 @@ fn no_role_reaches_what_belongs_to_another_service() {
             }
             for queue in QUEUES {
                 refused(&format!("{role} sends to {queue}"), send(&config, queue).await);
+            }
+            for (bucket, prefix, owner) in BUCKETS {
+                if role != owner {
+                    refused(
+                        &format!("{role} gets from {bucket}"),
+                        get(&config, bucket, &format!("{prefix}/x")).await,
+                    );
+                    refused(
+                        &format!("{role} puts into {bucket}"),
+                        put(&config, bucket, &format!("{prefix}/x")).await,
+                    );
+                }
+                refused(&format!("{role} puts beside {bucket}"), put(&config, bucket, "elsewhere/x").await);
             }
             refused(
                 &format!("{role} reads the source of the API key"),
@@ -77,6 +103,20 @@ async fn read(config: &SdkConfig, table: &str) -> Result<impl Debug + use<>, imp
 async fn send(config: &SdkConfig, queue: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
     let client = aws_sdk_sqs::Client::new(config);
     client.send_message().queue_url(account::queue_url(queue)).message_body("unasked").send().await
+}
+
+async fn get(config: &SdkConfig, bucket: &str, key: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    s3(config).get_object().bucket(cloud::bucket(bucket)).key(key).send().await
+}
+
+async fn put(config: &SdkConfig, bucket: &str, key: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    s3(config).put_object().bucket(cloud::bucket(bucket)).key(key).send().await
+}
+
+/// The name of a bucket is no host on this machine.
+fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(true).build();
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 async fn publish(config: &SdkConfig, topic: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {

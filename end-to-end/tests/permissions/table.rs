@@ -1,8 +1,12 @@
+/// Roles of parts that the local cloud has no machinery for.
+mod untried;
+
 use std::fmt;
 
 use crate::{
     account::Part,
-    flows::{self, Flow},
+    flows::{self, Flow, files},
+    uploads::Album,
 };
 
 /// A permission, what it is for, and how that is shown.
@@ -83,6 +87,16 @@ struct Common {
     stream_dlq: &'static str,
 }
 
+/// What a service does with the files of its bucket.
+struct Files {
+    objects: &'static str,
+    bucket: &'static str,
+    album: fn(&flows::Shop) -> Album<'_>,
+    shown: fn(&flows::Shop) -> flows::Effect,
+    erased: fn(&flows::Shop) -> flows::Effect,
+    absent: fn(&flows::Shop) -> flows::Effect,
+}
+
 /// All rows, of all optional parts.
 pub(crate) fn rows() -> Vec<Row> {
     let roles = [
@@ -90,9 +104,9 @@ pub(crate) fn rows() -> Vec<Row> {
         product_service(),
         order_service(),
         secret_rotation(),
-        deployments(),
-        flow_log(),
-        instances(),
+        untried::deployments(),
+        untried::flow_log(),
+        untried::instances(),
     ];
     roles.into_iter().flat_map(|role| role.rows).collect()
 }
@@ -167,6 +181,7 @@ fn user_service() -> Grants {
         stream_dlq: "users-stream-dlq",
     };
     common(&service)
+        .add("UseTable", &["dynamodb:BatchGetItem"], table, "a session goes on", Flow::Answer(flows::refresh))
         .add(
             "UseTable",
             &["dynamodb:DeleteItem"],
@@ -203,6 +218,15 @@ fn user_service() -> Grants {
             "an admin lists the accounts",
             Flow::Answer(flows::list_accounts),
         )
+        .consumes("avatar-uploads", "avatars are looked at", files::avatar_is_shown)
+        .files(&Files {
+            objects: "user-avatars/avatars/*",
+            bucket: "user-avatars",
+            album: files::avatar,
+            shown: files::avatar_is_shown,
+            erased: files::avatar_is_erased,
+            absent: files::absent_avatar_is_passed_over,
+        })
 }
 
 fn product_service() -> Grants {
@@ -262,6 +286,15 @@ fn product_service() -> Grants {
             Flow::Answer(flows::list_products),
         )
         .consumes("stock-requests", "stock is taken for orders", flows::order_is_confirmed)
+        .consumes("image-uploads", "images are looked at", files::image_is_shown)
+        .files(&Files {
+            objects: "product-images/images/*",
+            bucket: "product-images",
+            album: files::images,
+            shown: files::image_is_shown,
+            erased: files::image_is_erased,
+            absent: files::absent_image_is_passed_over,
+        })
         .add(
             "JoinVpc",
             &["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"],
@@ -369,80 +402,38 @@ impl Grants {
             Flow::Return(queue),
         )
     }
-}
 
-// Roles of parts that the local cloud has no machinery for
-
-fn deployments() -> Grants {
-    let functions = &[
-        "function:user-service-lambda",
-        "function:user-service-lambda:live",
-        "function:product-service-lambda",
-        "function:product-service-lambda:live",
-        "function:order-service-lambda",
-        "function:order-service-lambda:live",
-    ];
-    Grants::of("DeploymentRole")
-        .add(
-            "MoveAliases",
-            &["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
-            functions,
-            "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html",
+    fn files(self, files: &Files) -> Self {
+        let (objects, bucket) = (&[files.objects], &[files.bucket]);
+        self.add(
+            "UseObjects",
+            &["s3:DeleteObject"],
+            objects,
+            "S3 asks for it, versions or not: docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html",
             None,
         )
         .add(
-            "WatchAlarms",
-            &["cloudwatch:DescribeAlarms"],
-            &["*"],
-            "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html",
-            None,
+            "UseObjects",
+            &["s3:DeleteObjectVersion"],
+            objects,
+            "a file is erased",
+            Flow::Consequence(files.erased),
         )
-        .optional()
-}
-
-fn flow_log() -> Grants {
-    Grants::of("FlowLogRole")
+        .add("UseObjects", &["s3:GetObject"], objects, "a file is looked at", Flow::Consequence(files.shown))
+        .add("UseObjects", &["s3:PutObject"], objects, "a file is uploaded", Flow::Upload(files.album))
         .add(
-            "WriteLogs",
-            &["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            &["log-group:/aws/vpc/microservices-vpc:*"],
-            "VPC flow logs ask for it: docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
-            None,
+            "ListObjects",
+            &["s3:ListBucket"],
+            bucket,
+            "a file that is gone is told apart from a forbidden one",
+            Flow::Consequence(files.absent),
         )
         .add(
-            "FindLogs",
-            &["logs:DescribeLogGroups"],
-            &["log-group:*"],
-            "VPC flow logs ask for it: docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
-            None,
+            "ListObjects",
+            &["s3:ListBucketVersions"],
+            bucket,
+            "all versions of a file are found",
+            Flow::Consequence(files.erased),
         )
-        .optional()
-}
-
-fn instances() -> Grants {
-    Grants::of("OperatorRole")
-        .add(
-            "policy of AWS",
-            &["AWSLambdaManagedEC2ResourceOperator"],
-            &["*"],
-            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-operator-role.html",
-            None,
-        )
-        .add(
-            "EncryptVolumes",
-            &["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"],
-            &["key"],
-            "EC2 asks for it: docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html",
-            None,
-        )
-        .only_with(Part::Key, "EncryptVolumes")
-        .add(
-            "LetVolumesUseKey",
-            &["kms:CreateGrant"],
-            &["key"],
-            "EC2 asks for it: docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html",
-            None,
-        )
-        .only_with(Part::Key, "LetVolumesUseKey")
-        .optional()
+    }
 }
