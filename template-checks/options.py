@@ -67,7 +67,7 @@ ADDED = {
     "Monitoring": [
         "HighCPUAlarm", "LoadBalancerErrorRateAlarm", "LoadBalancerResponseTimeAlarm", "CacheHighCPU001Alarm",
         "CacheMemory002Alarm", "DatabaseCapacityAlarm", "DatabaseHighCPUAlarm",
-        "RefreshTokenReusedAlarm",
+        "LoginThrottledAlarm", "RefreshTokenReusedAlarm", "SecretRotationErrorsAlarm",
         *(f"{service}{alarm}Alarm" for service in SERVICES for alarm in ["StreamAge", "Throttles"])],
     "AlarmEmail": ["AlarmEmailSubscription"],
     "MonthlyBudget": ["MonthlyCostBudget"],
