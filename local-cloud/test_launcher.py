@@ -377,6 +377,8 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
                 with cloud.key_without(needed):
                     with self.assertRaisesRegex(botocore.exceptions.ClientError, "not authorized to perform: kms:"):
                         call(**parameters)
+            address = f"http://127.0.0.1:{cloud.port}/{thing['Bucket']}/{thing['Key']}"
+            self.assertEqual(cloud.request(address).status, 403, "whoever is unknown may do nothing with the key")
 
         self.verify("key-permissions", "asks for permission to use the key of a queue, secret or bucket", check)
 

@@ -169,9 +169,10 @@ def key_permissions() -> None:
         context = {"kms:CallerAccount": get_account_id(), "kms:ViaService": f"{service}.{region}.amazonaws.com"}
         for key_action in KEY_ACTIONS[action]:
             if refused := enforce(access_key_id, key_action, "kms", region, key["Arn"], context):
+                who = getattr(refused, "principal_arn", "nobody")
                 return iam_evaluator.AuthError(
                     "AccessDeniedException",
-                    f"User: {refused.principal_arn} is not authorized to perform: {key_action} on the key {key['Arn']}")
+                    f"User: {who} is not authorized to perform: {key_action} on the key {key['Arn']}")
         return None
 
     iam_evaluator.enforce = enforce_with_key
