@@ -31,6 +31,7 @@ async fn every_start_route_and_event_makes_the_calls_that_the_bill_is_made_of() 
     standard_routes(&mut shop).await;
     users(&mut shop).await;
     products(&mut shop).await;
+    pictures::of_users(&mut shop).await;
     pictures::of_products(&mut shop).await;
     orders(&mut shop).await;
     queues(&mut shop).await;

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::{BUCKET, Registered, Shop, assert_problem};
 
-const QUEUE: &str = "test-avatar-uploads";
+const QUEUE: &str = "dev-avatar-uploads";
 
 /// A PNG of this size, as far as anybody looks at it.
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     [
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(),
         &width.to_be_bytes(),

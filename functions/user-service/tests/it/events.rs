@@ -93,7 +93,7 @@ async fn no_message_of_another_services_queue_is_acknowledged() {
     shop.register("ada@example.com").await;
     shop.published().await;
     let event = shop.topic.published().remove(0).message;
-    for queue in ["test-stock-requests", "test-user-events", "elsewhere"] {
+    for queue in ["dev-stock-requests", "dev-user-events", "elsewhere"] {
         let answer = shop.invoke(door::sqs(queue, [event.as_str(), "nonsense"])).await;
         let mut failed = door::failures(&answer);
         failed.sort_unstable();

@@ -32,7 +32,7 @@ use uuid::Uuid;
 const API_KEY: &str = "the key of the first admin";
 const PASSWORD: &str = "plums and pears";
 /// Where the avatars are.
-const BUCKET: &str = "test-user-avatars";
+const BUCKET: &str = "dev-user-avatars-000000000000";
 /// The name of no table.
 const MISSING_TABLE: &str = "a-table-that-is-not-there";
 
@@ -94,7 +94,7 @@ impl Shop {
         let bucket = BucketStub::start();
         let images = ImageUploads::new(&bucket.sdk_config(), table.clone(), AVATARS, BUCKET, None);
         let service = UserService::new(table.clone(), images, secret, clock.clone());
-        let dispatcher = Dispatcher::new(service, outbox, "test");
+        let dispatcher = Dispatcher::new(service, outbox, "dev");
         Self { rows, table, bucket, topic, tokens, clock, dispatcher }
     }
 
