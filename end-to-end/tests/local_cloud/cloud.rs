@@ -13,7 +13,7 @@ use domain_events::Timestamp;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::client::PATIENCE;
+use crate::client::{PATIENCE, eventually};
 
 /// The owner of the local cloud's account may do everything, and its requests need no signature.
 const OWNER: &str = "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/";
@@ -297,23 +297,30 @@ pub(crate) fn everything_logged(since: Timestamp) -> String {
     lines
 }
 
-/// What the SDKs that are here can't ask for.
+/// What the SDKs that are here can't ask for. As they do, it asks again after an error that is not its own.
 fn call(method: &str, service: &str, path: &str, operation: Option<&str>, body: &Value) -> Value {
-    let mut request = ureq::http::Request::builder()
-        .method(method)
-        .uri(variable("SHOP_CLOUD_URL") + path)
-        .header("authorization", format!("{OWNER}{service}/aws4_request, SignedHeaders=host, Signature=none"))
-        .header("content-type", "application/x-amz-json-1.1");
-    if let Some(operation) = operation {
-        request = request.header("x-amz-target", operation);
-    }
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
-    let answer = if body.is_null() {
-        agent.run(request.body(()).unwrap())
-    } else {
-        agent.run(request.body(body.to_string()).unwrap())
-    };
-    let text = answer.and_then(|mut answer| answer.body_mut().with_config().limit(u64::MAX).read_to_string());
-    serde_json::from_str(&text.unwrap_or_else(|error| panic!("{method} {path} {operation:?}: {error}")))
-        .unwrap()
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+    let agent: ureq::Agent = config.build().into();
+    let mut answer = eventually(&format!("{method} {path} {operation:?}"), || {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(variable("SHOP_CLOUD_URL") + path)
+            .header(
+                "authorization",
+                format!("{OWNER}{service}/aws4_request, SignedHeaders=host, Signature=none"),
+            )
+            .header("content-type", "application/x-amz-json-1.1");
+        if let Some(operation) = operation {
+            request = request.header("x-amz-target", operation);
+        }
+        let answer = if body.is_null() {
+            agent.run(request.body(()).unwrap())
+        } else {
+            agent.run(request.body(body.to_string()).unwrap())
+        };
+        Some(answer.unwrap()).filter(|answer| !answer.status().is_server_error())
+    });
+    let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();
+    assert!(answer.status().is_success(), "{method} {path} {operation:?}: {text}");
+    serde_json::from_str(&text).unwrap()
 }
