@@ -140,7 +140,11 @@ impl ImageUploads {
             created_at: now,
             expires_at: now.as_seconds() + KEPT,
         };
-        self.table.create(self.kind.key, &row).await
+        match self.table.create(self.kind.key, &row).await {
+            // The id is new, so that this row can only come from the same call, whose first answer was lost.
+            Err(StoreError::ConditionFailed { .. }) => Ok(()),
+            result => result,
+        }
     }
 
     /// The upload that brings this file, if it was asked for.

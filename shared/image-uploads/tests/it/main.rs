@@ -11,6 +11,7 @@ use std::sync::{
 };
 
 use aws_lambda_events::s3::S3Event;
+use aws_types::SdkConfig;
 use domain_events::Timestamp;
 use dynamodb_store::{StoreError, Table};
 use image_uploads::{FileId, Image, ImageUploads, Kind, Outcome, Owners, Upload, UploadRequest};
@@ -38,8 +39,13 @@ struct Gallery {
 
 impl Gallery {
     fn open() -> Self {
+        Self::reaching(&Emulator::sdk_config())
+    }
+
+    /// A gallery whose table is behind the endpoint of `config`.
+    fn reaching(config: &SdkConfig) -> Self {
         let (rows, bucket) = (TestTable::users(), BucketStub::start());
-        let table = Table::new(&Emulator::sdk_config(), rows.name());
+        let table = Table::new(config, rows.name());
         let images = ImageUploads::new(&bucket.sdk_config(), table.clone(), KIND, BUCKET, None);
         Self { rows, table, bucket, images, shown: Mutex::default(), rivals: AtomicUsize::new(0) }
     }

@@ -2,6 +2,7 @@ use dynamodb_store::{Key, StoreError, Update};
 use image_uploads::{FileId, State, UploadStatus};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
+use test_support::CountingEndpoint;
 use uuid::Uuid;
 
 use crate::{Gallery, NOW, now};
@@ -42,6 +43,17 @@ async fn an_upload_is_found_with_its_owner_alone() {
     let find = async |file| gallery.images.find(file).await.unwrap();
     assert_eq!(find(FileId { owner: Uuid::now_v7(), ..file }).await, None);
     assert_eq!(find(FileId { upload_id: Uuid::now_v7(), ..file }).await, None);
+}
+
+#[tokio::test]
+async fn an_upload_is_noted_once_also_when_the_first_answer_gets_lost() {
+    let endpoint = CountingEndpoint::start("{}");
+    let gallery = Gallery::reaching(&test_support::sdk_config(endpoint.endpoint()));
+    endpoint.lose_answer("PutItem");
+    let file = gallery.ask("image/png", 10).await;
+    assert!(matches!(gallery.upload(file).await.state, State::Pending(_)));
+    let writes = endpoint.take().into_iter().filter(|call| call.operation == "PutItem").count();
+    assert_eq!(writes, 2, "one whose answer got lost, one that found it done");
 }
 
 #[tokio::test]
