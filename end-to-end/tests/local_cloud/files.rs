@@ -17,6 +17,7 @@ use crate::{
 };
 
 const MOST_BYTES: usize = 5 * 1024 * 1024;
+const CHECKSUM: &str = "x-amz-checksum-sha256";
 
 /// Does the same for an avatar and for an image of a product, at once.
 fn for_both(test: impl Fn(Album<'_>) + Sync) {
@@ -60,8 +61,7 @@ fn an_address_takes_what_was_asked_for_and_nothing_else() {
         }
         assert!(query.contains("X-Amz-Expires=300"), "{query}");
 
-        let checksum = file.checksum();
-        let own = [("content-type", file.content_type), ("x-amz-checksum-sha256", &checksum)];
+        let own = upload.headers_with(&[]);
         let (shorter, longer) = (&file.bytes[1..], [&file.bytes[..], &[0]].concat());
         let same_length = vec![b'x'; file.bytes.len()];
         let checksum_of = |bytes: &[u8]| File::new("", bytes).checksum();
@@ -70,13 +70,13 @@ fn an_address_takes_what_was_asked_for_and_nothing_else() {
             assert!([400, 403, 411].contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
         };
         for (what, headers) in [
-            ("another type", vec![("content-type", "text/html"), own[1]]),
-            ("no type", vec![own[1]]),
-            ("another checksum", vec![own[0], ("x-amz-checksum-sha256", &checksum_of(&same_length))]),
-            ("no checksum", vec![own[0]]),
-            ("notes of one's own", vec![own[0], own[1], ("x-amz-meta-note", "anything")]),
-            ("tags", vec![own[0], own[1], ("x-amz-tagging", "a=b")]),
-            ("an access list", vec![own[0], own[1], ("x-amz-acl", "public-read")]),
+            ("another type", upload.headers_with(&[("content-type", "text/html")])),
+            ("no type", upload.headers_without("content-type")),
+            ("another checksum", upload.headers_with(&[(CHECKSUM, &checksum_of(&same_length))])),
+            ("no checksum", upload.headers_without(CHECKSUM)),
+            ("notes of one's own", upload.headers_with(&[("x-amz-meta-note", "anything")])),
+            ("tags", upload.headers_with(&[("x-amz-tagging", "a=b")])),
+            ("an access list", upload.headers_with(&[("x-amz-acl", "public-read")])),
         ] {
             refused(what, "PUT", &upload.url, &headers, &file.bytes);
         }
@@ -85,7 +85,7 @@ fn an_address_takes_what_was_asked_for_and_nothing_else() {
         {
             refused(what, "PUT", &upload.url, &own, bytes);
             let checksum = checksum_of(bytes);
-            let headers = [own[0], ("x-amz-checksum-sha256", checksum.as_str())];
+            let headers = upload.headers_with(&[(CHECKSUM, &checksum)]);
             refused(&format!("{what}, with their own checksum"), "PUT", &upload.url, &headers, bytes);
         }
         for method in ["GET", "HEAD", "DELETE", "POST"] {
@@ -129,9 +129,8 @@ fn an_address_can_be_used_for_five_minutes() {
         let then = Timestamp::from_millis(Timestamp::now().as_millis() - seconds_ago * 1000);
         let asked = cloud::block_on(uploads.ask(customer.user_id.parse().unwrap(), &request, then)).unwrap();
         let asked = serde_json::to_value(asked).unwrap();
-        let text = |name: &str| asked[name].as_str().unwrap().to_owned();
-        let id = text("upload_id");
-        Upload { location: format!("{}/uploads/{id}", album.path()), url: text("url"), id }
+        let location = format!("{}/uploads/{}", album.path(), asked["upload_id"].as_str().unwrap());
+        Upload::read(&asked, location)
     };
     let (late, in_time) = (asked(5 * 60 + 1), asked(4 * 60));
     let refused = late.send(&file).expect(403);

@@ -76,6 +76,8 @@ pub(crate) enum Album<'a> {
 pub(crate) struct Upload {
     pub(crate) id: String,
     pub(crate) url: String,
+    /// What has to be sent with it, but for the length, which every client sends.
+    pub(crate) headers: Vec<(String, String)>,
     /// Where the API tells what has become of it.
     pub(crate) location: String,
 }
@@ -120,12 +122,11 @@ impl<'a> Album<'a> {
 
     pub(crate) fn ask(self, file: &File) -> Upload {
         let answer = self.try_asking(file);
-        let headers = json!({
-            "content-type": file.content_type, "content-length": file.bytes.len().to_string(),
-            "x-amz-checksum-sha256": file.checksum(),
-        });
         let upload = Upload::of(&answer);
-        assert_eq!(answer.json()["headers"], headers);
+        let headers = &answer.json()["headers"];
+        assert_eq!(headers["content-type"], file.content_type);
+        assert_eq!(headers["content-length"], file.bytes.len().to_string());
+        assert_eq!(headers["x-amz-checksum-sha256"], file.checksum());
         upload
     }
 
@@ -240,15 +241,35 @@ impl Upload {
         assert_eq!(answer.status, 201, "{}", answer.body);
         let upload = answer.json();
         assert_eq!((&upload["status"], &upload["method"]), (&json!("pending"), &json!("PUT")));
-        let text = |name: &str| upload[name].as_str().unwrap().to_owned();
         let location = answer.header("location").expect("a location").to_owned();
-        Self { id: text("upload_id"), url: text("url"), location }
+        Self::read(&upload, location)
+    }
+
+    /// What the API answers, and where it tells more.
+    pub(crate) fn read(upload: &Value, location: String) -> Self {
+        let text = |name: &str| upload[name].as_str().unwrap().to_owned();
+        let headers = upload["headers"].as_object().unwrap().iter();
+        let headers = headers.filter(|(name, _)| *name != "content-length");
+        let headers =
+            headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+        Self { id: text("upload_id"), url: text("url"), headers, location }
+    }
+
+    /// The headers, with other values of some of them, or more.
+    pub(crate) fn headers_with<'a>(&'a self, others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = own.filter(|(name, _)| others.iter().all(|(other, _)| other != name));
+        own.chain(others.iter().copied()).collect()
+    }
+
+    /// The headers but for one.
+    pub(crate) fn headers_without(&self, name: &str) -> Vec<(&str, &str)> {
+        self.headers_with(&[]).into_iter().filter(|(own, _)| *own != name).collect()
     }
 
     /// Sends a file to where the API said.
     pub(crate) fn send(&self, file: &File) -> Stored {
-        let headers = [("content-type", file.content_type), ("x-amz-checksum-sha256", &file.checksum())];
-        send("PUT", &self.url, &headers, &file.bytes)
+        send("PUT", &self.url, &self.headers_with(&[]), &file.bytes)
     }
 }
 
