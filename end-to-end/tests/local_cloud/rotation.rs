@@ -24,8 +24,9 @@ fn a_rotation_takes_effect_without_a_deployment_and_ends_no_session() {
 
     let rotated = cloud::block_on(secrets().rotate_secret().secret_id(cloud::secret_id()).send()).unwrap();
     let id = rotated.version_id().unwrap();
-    let after = eventually("the new version is the current one", || {
-        Some(version("AWSCURRENT")).filter(|version| version.id == id)
+    let after = eventually("the new version is the current one and nothing is pending", || {
+        let current = Some(version("AWSCURRENT")).filter(|version| version.id == id);
+        current.filter(|_| !is_pending())
     });
     assert_eq!(version("AWSPREVIOUS"), before);
     let [old, new] = [&before, &after].map(Kept::members);
@@ -127,6 +128,13 @@ fn version(stage: &str) -> Kept {
     let request = secrets().get_secret_value().secret_id(cloud::secret_id()).version_stage(stage);
     let answer = cloud::block_on(request.send()).unwrap();
     Kept { arn: answer.arn.unwrap(), id: answer.version_id.unwrap(), text: answer.secret_string.unwrap() }
+}
+
+/// Whether a version is to become the current one, for Secrets Manager.
+fn is_pending() -> bool {
+    let described =
+        cloud::block_on(secrets().describe_secret().secret_id(cloud::secret_id()).send()).unwrap();
+    described.version_ids_to_stages.unwrap().values().flatten().any(|stage| stage == "AWSPENDING")
 }
 
 fn secrets() -> SecretsManager {

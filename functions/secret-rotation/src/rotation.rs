@@ -10,6 +10,7 @@ use crate::content::{self, Unusable};
 
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
+const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// What Secrets Manager sends.
 #[derive(Debug, Deserialize)]
@@ -56,6 +57,9 @@ enum RotationError {
     NoCurrentVersion,
     #[error("version {0} is not pending")]
     NotPending(String),
+    /// Its rotation got stuck at the very end, and somebody has written the secret since.
+    #[error("version {0} was replaced by another")]
+    Replaced(String),
     #[error("version {0} has no value yet")]
     NoValue(String),
     #[error(transparent)]
@@ -97,7 +101,11 @@ impl Rotation {
         if *secret_id != self.secret_id {
             return Err(RotationError::AnotherSecret(secret_id.clone()));
         }
-        let Some(current) = replaced_by(version, &self.stages().await?)? else {
+        let stages = self.stages().await?;
+        let Some(current) = replaced_by(version, &stages)? else {
+            if *step == Step::Finish && has(&stages[version], PENDING) {
+                self.end_pending(version).await?;
+            }
             return Ok(Outcome::AlreadyFinished);
         };
         match step {
@@ -142,10 +150,17 @@ impl Rotation {
         let request = self.client.update_secret_version_stage().secret_id(&self.secret_id);
         let request =
             request.version_stage(CURRENT).move_to_version_id(version).remove_from_version_id(current);
-        let moved = request.send().await;
-        moved
-            .map(|_| Outcome::Finished)
-            .map_err(|error| RotationError::Call("move the stage of", error.into()))
+        request.send().await.map_err(|error| RotationError::Call("move the stage of", error.into()))?;
+        self.end_pending(version).await?;
+        Ok(Outcome::Finished)
+    }
+
+    /// What is pending elsewhere than at the current version is a rotation under way, for Secrets Manager, which it
+    /// begins again. That is what the stage would become as soon as somebody writes the secret by hand.
+    async fn end_pending(&self, version: &str) -> Result<(), RotationError> {
+        let request = self.client.update_secret_version_stage().secret_id(&self.secret_id);
+        let removed = request.version_stage(PENDING).remove_from_version_id(version).send().await;
+        removed.map(drop).map_err(|error| RotationError::Call("remove a stage of", error.into()))
     }
 
     /// The stages of each version.
@@ -175,22 +190,27 @@ fn is<E, R>(error: &SdkError<E, R>, kind: impl Fn(&E) -> bool) -> bool {
 }
 
 /// Which version the given one is about to replace; none if it has done so. Only what Secrets Manager has announced
-/// may replace anything.
+/// may replace anything, and what was replaced does not come back.
 fn replaced_by(
     version: &str,
     stages: &HashMap<String, Vec<String>>,
 ) -> Result<Option<String>, RotationError> {
-    let at = |stage| {
-        stages.iter().find(|(_, stages)| stages.iter().any(|name| name == stage)).map(|(version, _)| version)
-    };
+    let at = |stage| stages.iter().find(|(_, stages)| has(stages, stage)).map(|(version, _)| version);
     let current = at(CURRENT).ok_or(RotationError::NoCurrentVersion)?;
     if current == version {
         return Ok(None);
+    }
+    if at(PREVIOUS).is_some_and(|previous| previous == version) {
+        return Err(RotationError::Replaced(version.to_owned()));
     }
     match at(PENDING) {
         Some(pending) if pending == version => Ok(Some(current.clone())),
         _ => Err(RotationError::NotPending(version.to_owned())),
     }
+}
+
+fn has(stages: &[String], stage: &str) -> bool {
+    stages.iter().any(|name| name == stage)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:dev/a
 const OTHER: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:other-a1b2c3";
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 /// All calls of a rotation in which nothing fails.
-const CALLS: usize = 4 + 1 + 3 + 4;
+const CALLS: usize = 4 + 1 + 3 + 5;
 
 #[tokio::test]
 async fn the_steps_replace_the_key_and_nothing_else() {
@@ -93,12 +93,42 @@ async fn only_the_announced_version_of_the_own_secret_is_touched() {
 async fn what_somebody_writes_meanwhile_is_not_taken_back() {
     let manager = SecretsManager::before_a_rotation();
     manager.take(Step::Create, SECRET, "v2").await.unwrap();
-    manager.put("by-hand", &json!({ "api_key": "another", "jwt_secret": "x".repeat(64) }), "AWSCURRENT");
+    manager.put("by-hand", &json!({ "api_key": "another", "jwt_secret": "x".repeat(64) }), CURRENT);
     for step in [Step::Test, Step::Finish] {
         let refusal = manager.take(step, SECRET, "v2").await.unwrap_err();
         assert_eq!(refusal, "the current version was changed after the pending one was made of it");
     }
     assert_eq!(manager.at(CURRENT), "by-hand");
+}
+
+/// Members that people replace: with a new one, or because the old one leaked.
+const MEMBERS: [&str; 2] = ["api_key", "jwt_secret"];
+
+#[tokio::test]
+async fn what_somebody_writes_between_two_rotations_goes_into_the_next_one() {
+    for member in MEMBERS {
+        let manager = SecretsManager::before_a_rotation();
+        manager.take_all("v2").await.unwrap();
+        let by_hand = manager.write_by_hand(member);
+        assert_eq!(manager.rotate("v3").await, Ok("v3".to_owned()), "{member}");
+        assert_eq!((manager.at(CURRENT), manager.at(PREVIOUS)), ("v3".to_owned(), "by-hand".to_owned()));
+        let new = manager.value("v3");
+        assert_eq!((&new["api_key"], &new["more"]), (&by_hand["api_key"], &by_hand["more"]));
+        assert_ne!(new["jwt_secret"], by_hand["jwt_secret"]);
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_almost_finished_does_not_take_back_what_somebody_writes() {
+    for member in MEMBERS {
+        let manager = SecretsManager::before_a_rotation();
+        manager.0.lock().unwrap().breaks = Some((CALLS, Lost::Request));
+        assert!(manager.take_all("v2").await.is_err());
+        manager.write_by_hand(member);
+        let refusal = manager.rotate("v3").await.unwrap_err();
+        assert_eq!(refusal, "version v2 was replaced by another", "{member}");
+        assert_eq!(manager.at(CURRENT), "by-hand");
+    }
 }
 
 fn decided(version: &str, stages: &[(&str, &[&str])]) -> Result<Option<String>, String> {
@@ -109,14 +139,18 @@ fn decided(version: &str, stages: &[(&str, &[&str])]) -> Result<Option<String>, 
 
 #[test]
 fn only_the_pending_version_replaces_the_current_one() {
-    let pending: [(&str, &[&str]); 3] = [("v1", &["AWSPREVIOUS"]), ("v2", &[CURRENT]), ("v3", &[PENDING])];
+    let pending: [(&str, &[&str]); 3] = [("v1", &[PREVIOUS]), ("v2", &[CURRENT]), ("v3", &[PENDING])];
     assert_eq!(decided("v3", &pending), Ok(Some("v2".to_owned())));
     assert_eq!(decided("v2", &pending), Ok(None));
-    for other in ["v1", "v4", ""] {
+    for other in ["v4", ""] {
         assert_eq!(decided(other, &pending), Err(format!("version {other} is not pending")));
     }
-    let finished: [(&str, &[&str]); 2] = [("v1", &["AWSPREVIOUS"]), ("v2", &[CURRENT, PENDING])];
-    assert_eq!(decided("v2", &finished), Ok(None));
+    let replaced = Err("version v1 was replaced by another".to_owned());
+    assert_eq!(decided("v1", &pending), replaced);
+    assert_eq!(decided("v1", &[("v1", &[PREVIOUS, PENDING]), ("v2", &[CURRENT])]), replaced);
+    for finished in [[CURRENT, PENDING].as_slice(), &[CURRENT]] {
+        assert_eq!(decided("v2", &[("v1", &[PREVIOUS]), ("v2", finished)]), Ok(None));
+    }
     assert_eq!(decided("v3", &[("v3", &[PENDING])]), Err("the secret has no current version".to_owned()));
 }
 
@@ -164,10 +198,35 @@ impl SecretsManager {
         manager
     }
 
+    /// A version with this stage; what was the current one before it is the previous one then.
     fn put(&self, version: &str, value: &Value, stage: &str) {
         let mut kept = self.0.lock().unwrap();
         kept.values.insert(version.to_owned(), value.to_string());
-        kept.stages.insert(stage.to_owned(), version.to_owned());
+        let before = kept.stages.insert(stage.to_owned(), version.to_owned());
+        if let Some(before) = before.filter(|_| stage == CURRENT) {
+            kept.stages.insert(PREVIOUS.to_owned(), before);
+        }
+    }
+
+    /// Somebody writes the current version anew with another value of this member; answers what is there then.
+    fn write_by_hand(&self, member: &str) -> Value {
+        let mut value = self.value(&self.at(CURRENT));
+        value[member] = "x".repeat(64).into();
+        self.put("by-hand", &value, CURRENT);
+        value
+    }
+
+    /// What Secrets Manager does when it is time to: it announces a version, unless one is pending that is not the
+    /// current one, which is a rotation to be completed. Answers the version whose steps were taken.
+    async fn rotate(&self, next: &str) -> Result<String, String> {
+        let version = {
+            let stages = &mut self.0.lock().unwrap().stages;
+            let pending = stages.get(PENDING).filter(|pending| **pending != stages[CURRENT]).cloned();
+            let version = pending.unwrap_or_else(|| next.to_owned());
+            stages.insert(PENDING.to_owned(), version.clone());
+            version
+        };
+        self.take_all(&version).await.map(|()| version)
     }
 
     /// Begins with the first step, as Secrets Manager does each time, and ends with the first that fails.
@@ -191,7 +250,8 @@ impl SecretsManager {
     }
 
     fn has_rotated(&self) {
-        assert_eq!((self.at(CURRENT), self.at("AWSPREVIOUS")), ("v2".to_owned(), "v1".to_owned()));
+        assert_eq!((self.at(CURRENT), self.at(PREVIOUS)), ("v2".to_owned(), "v1".to_owned()));
+        assert!(!self.0.lock().unwrap().stages.contains_key(PENDING), "there is something left to do");
         let [mut old, mut new] = ["v1", "v2"].map(|version| self.value(version));
         assert_ne!(old["jwt_secret"], new["jwt_secret"]);
         assert_eq!(old["jwt_secret"].take().as_str().map(str::len), Some(64));
@@ -274,13 +334,17 @@ impl Kept {
                 Ok(json!({}))
             }
             "UpdateSecretVersionStage" => {
-                assert_eq!(input["VersionStage"], CURRENT);
-                let replaced = text("RemoveFromVersionId");
-                if self.stages[CURRENT] != replaced {
+                let (stage, left) = (text("VersionStage"), text("RemoveFromVersionId"));
+                if self.stages.get(&stage) != Some(&left) {
                     return Err("InvalidParameterException");
                 }
-                self.stages.insert("AWSPREVIOUS".to_owned(), replaced);
-                self.stages.insert(CURRENT.to_owned(), text("MoveToVersionId"));
+                if stage == CURRENT {
+                    self.stages.insert(PREVIOUS.to_owned(), left);
+                    self.stages.insert(stage, text("MoveToVersionId"));
+                } else {
+                    assert_eq!((&*stage, &input["MoveToVersionId"]), (PENDING, &Value::Null));
+                    self.stages.remove(&stage);
+                }
                 Ok(json!({}))
             }
             other => panic!("a rotation does not call {other}"),
