@@ -33,6 +33,13 @@ impl Accounts {
             self.count(source.as_ref(), now),
             self.users.get(owner.unwrap_or_default()),
         );
+        if of_account_counted.is_err() || of_source_counted.is_err() || account.is_err() {
+            // What is not looked at does not count, neither here nor there.
+            tokio::join!(
+                self.take_back(of_account_counted.is_ok().then_some(&of_account)),
+                self.take_back(source.as_ref().filter(|_| of_source_counted.is_ok())),
+            );
+        }
         of_account_counted?;
         of_source_counted?;
         let account = account?;
@@ -42,14 +49,9 @@ impl Accounts {
             (true, Some(account)) => account,
             _ => return Err(AccountError::InvalidCredentials),
         };
-        let taken_back = async {
-            if let Some(throttle) = &source {
-                telemetry::can_fail("taking back an attempt", self.throttles.take_back(throttle).await);
-            }
-        };
         let ((), (), (), tokens) = tokio::join!(
             self.forgive(&of_account),
-            taken_back,
+            self.take_back(source.as_ref()),
             self.renew_hash(&account, attempt),
             self.sessions.open(&account),
         );
@@ -82,6 +84,12 @@ impl Accounts {
 
     async fn forgive(&self, throttle: &Throttle) {
         telemetry::can_fail("forgetting failed attempts", self.throttles.forget(throttle).await);
+    }
+
+    async fn take_back(&self, throttle: Option<&Throttle>) {
+        if let Some(throttle) = throttle {
+            telemetry::can_fail("taking back an attempt", self.throttles.take_back(throttle).await);
+        }
     }
 
     /// Brings the hash up to the parameters of today, which only the password itself can do.

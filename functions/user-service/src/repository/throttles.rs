@@ -175,7 +175,7 @@ impl Throttles {
         self.table.delete(Key::new(KEY, &throttle.id)).send().await
     }
 
-    /// Takes back one attempt that was no failure. The others still count: whoever knows one password could otherwise try
+    /// Takes back one attempt that was no failure, or was not made. The others still count: whoever knows one password could otherwise try
     /// as many of other people as he likes.
     pub(crate) async fn take_back(&self, throttle: &Throttle) -> Result<(), StoreError> {
         let update = self.table.update(Key::new(KEY, &throttle.id)).if_at_least(FAILURES, 1);

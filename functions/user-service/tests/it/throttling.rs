@@ -41,6 +41,12 @@ impl Shop {
         failures.pop_first().unwrap()
     }
 
+    /// How many attempts at any accounts are counted.
+    async fn db_failures_at_accounts(&self) -> u64 {
+        let failures = self.db_failures().await.into_iter();
+        failures.filter(|(key, _)| key.starts_with("throttle#account#")).map(|(_, failures)| failures).sum()
+    }
+
     async fn db_set_failures(&self, key: &str, failures: u64) {
         let row = self.table.update(Key::new("user_id", key)).set("failures", failures);
         row.send::<Value>().await.unwrap();
@@ -103,6 +109,7 @@ async fn who_guesses_at_many_accounts_is_stopped_by_where_it_comes_from() {
     let answers = join_all(emails.iter().map(|email| shop.log_in(email, WRONG))).await;
     assert_eq!(statuses(&answers), BTreeMap::from([(401, 10), (429, 140)]));
     assert_eq!(shop.db_failures().await[&source], 100);
+    assert_eq!(shop.db_failures_at_accounts().await, 11, "a guess that was refused counts at its account");
 
     // Others are not concerned; the next from there is, also with the right password.
     shop.register(ADA).await;
@@ -116,6 +123,40 @@ async fn who_guesses_at_many_accounts_is_stopped_by_where_it_comes_from() {
     shop.clock.advance(Duration::from_hours(1));
     assert_eq!(shop.log_in(ADA, WRONG).await.status, 401);
     assert_eq!(shop.db_failures().await[&source], 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_its_account_does_not_count_where_it_comes_from() {
+    let shop = Shop::at_one_moment();
+    shop.register(ADA).await;
+    let at_once = async |number: usize, password: &str| {
+        statuses(&join_all((0..number).map(|_| shop.log_in(ADA, password))).await)
+    };
+    assert_eq!(at_once(60, WRONG).await, BTreeMap::from([(401, 5), (429, 55)]));
+    let (source, failures) = shop.db_failures_of("source").await;
+    assert_eq!(failures, 5);
+
+    // Nor does the right password, however many of them are refused.
+    shop.clock.advance(Duration::from_secs(1));
+    assert_eq!(shop.log_in(ADA, PASSWORD).await.status, 200);
+    let right = at_once(30, PASSWORD).await;
+    assert!(right[&200] >= 5 && right[&200] + right[&429] == 30, "{right:?}");
+    assert_eq!(shop.db_failures().await[&source], 5);
+}
+
+#[tokio::test]
+async fn what_could_not_be_looked_at_does_not_count() {
+    let (endpoint, rows) = (CountingEndpoint::start(""), TestTable::users());
+    let table = Table::new(&sdk_config(endpoint.endpoint()), rows.name());
+    let shop = Shop::on(rows, table, Clock::stopped());
+    shop.register(ADA).await;
+    // As often as the SDK asks.
+    for _ in 0..3 {
+        endpoint.lose_answer("GetItem");
+    }
+    assert!(shop.log_in(ADA, PASSWORD).await.status >= 500);
+    assert_eq!(shop.db_failures().await.into_values().collect::<Vec<_>>(), [0, 0]);
+    assert_eq!(shop.log_in(ADA, PASSWORD).await.status, 200);
 }
 
 #[tokio::test]
