@@ -157,12 +157,12 @@ fn today() -> Result<Params, argon2::Error> {
 /// allocator that is asked for so much again and again keeps several times as much.
 static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
 
-/// The Argon2id hash of a text.
+/// The Argon2id hash of a text, as long as the parameters say.
 fn hash(params: Params, text: &SecretString, salt: &[u8]) -> password_hash::Result<phc::Output> {
     let memory = || MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     let mut blocks = memory().pop().unwrap_or_default();
     blocks.resize(params.block_count(), Block::default());
-    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    let mut output = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
     let argon2 = Argon2::new(ALGORITHM, VERSION, params);
     let done = argon2.hash_password_into_with_memory(
         text.expose_secret().as_bytes(),
@@ -239,7 +239,9 @@ mod tests {
             let params = Params::new(memory, rounds, lanes, Some(length)).unwrap();
             let argon2 = Argon2::new(ALGORITHM, VERSION, params);
             let old = argon2::PasswordHasher::hash_password(&argon2, b"Zoe likes plums").unwrap().to_string();
-            let renewed = PasswordHash(old).renewed(&attempt).await.unwrap().unwrap();
+            let old = PasswordHash(old);
+            assert!(matches(&old, "Zoe likes plums").await && !matches(&old, "Zoe likes pears").await);
+            let renewed = old.renewed(&attempt).await.unwrap().unwrap();
             assert!(renewed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", renewed.0);
             assert!(matches(&renewed, "Zoe likes plums").await);
         }
