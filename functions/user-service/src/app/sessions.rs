@@ -40,7 +40,7 @@ impl Sessions {
         let session = Session::opened(token.hash(), account.credentials, now);
         let tokens = self.tokens(account, &token, &session, now)?;
         let sessions = self.users.open_session(user_id, token.session_id, &session).await?;
-        let removed = self.remove_surplus(account, sessions, token.session_id).await;
+        let removed = self.remove_surplus(account, sessions).await;
         telemetry::can_fail("removing sessions that are over or too many", removed);
         Ok(tokens)
     }
@@ -99,10 +99,9 @@ impl Sessions {
         &self,
         account: &Account,
         mut sessions: domain::Sessions,
-        opened: SessionId,
     ) -> Result<(), StoreError> {
         for _ in 0..TRIES {
-            let surplus = sessions.surplus(opened, account.credentials, self.clock.now());
+            let surplus = sessions.surplus(account.credentials, self.clock.now());
             if surplus.is_empty() {
                 break;
             }

@@ -96,14 +96,17 @@ impl Sessions {
         over.map(|(id, _)| *id).collect()
     }
 
-    /// Those to remove once this one is open: what is over, and what is too many, first what was used longest ago.
-    pub(crate) fn surplus(&self, opened: SessionId, credentials: u64, now: Timestamp) -> Vec<SessionId> {
+    /// Those to remove: what is over, and what is too many, first what was used longest ago.
+    ///
+    /// It does not matter which session somebody has just opened. Logins that overlap agree on what goes, so that each
+    /// finds out by its condition what another has removed; if each spared its own, two of them could remove two for one.
+    pub(crate) fn surplus(&self, credentials: u64, now: Timestamp) -> Vec<SessionId> {
         let mut surplus = self.over(credentials, now);
-        let others = self.by_id.iter().filter(|(id, _)| **id != opened && !surplus.contains(id));
-        let mut others: Vec<_> = others.map(|(id, session)| (session.used_at, *id)).collect();
-        others.sort_unstable();
-        let too_many = (others.len() + 1).saturating_sub(MOST);
-        surplus.extend(others.into_iter().take(too_many).map(|(_, id)| id));
+        let alive = self.by_id.iter().filter(|(id, _)| !surplus.contains(id));
+        let mut alive: Vec<_> = alive.map(|(id, session)| (session.used_at, *id)).collect();
+        alive.sort_unstable();
+        let too_many = alive.len().saturating_sub(MOST);
+        surplus.extend(alive.into_iter().take(too_many).map(|(_, id)| id));
         surplus
     }
 }
@@ -179,12 +182,30 @@ mod tests {
         by_id.insert(SessionId(90), Session { ends_at: at(150), ..session(200) });
         by_id.insert(SessionId(91), Session { credentials: 0, ..session(200) });
         let sessions = Sessions { by_id, last_end: 0 };
-        let surplus = sessions.surplus(SessionId(21), 1, at(160));
-        assert_eq!(surplus, [90, 91, 20, 19].map(SessionId));
+        assert_eq!(sessions.surplus(1, at(160)), [90, 91, 21, 20].map(SessionId));
         assert_eq!(sessions.over(1, at(160)), [90, 91].map(SessionId));
     }
 
     proptest! {
+        /// Whoever sees more sessions removes whatever those remove who see fewer: one of the two finds it gone.
+        #[test]
+        fn those_who_make_room_at_once_agree_on_what_goes(
+            used_at in prop::collection::vec(0..5_i64, 21..60),
+            fewer in 21..60_usize,
+        ) {
+            let seen = |count: usize| {
+                let used_at = used_at.iter().take(count).enumerate();
+                // Ids say nothing of the order in which sessions were opened.
+                let ids = used_at.map(|(n, at)| (SessionId((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)), *at));
+                let by_id = ids.map(|(id, used_at)| (id, Session::opened(hash(), 0, at(used_at)))).collect();
+                Sessions { by_id, last_end: 0 }
+            };
+            let (more, fewer) = (seen(used_at.len()), seen(fewer));
+            let [of_more, of_fewer] = [&more, &fewer].map(|sessions| sessions.surplus(0, at(10)));
+            prop_assert_eq!(of_more.len(), more.by_id.len() - MOST);
+            prop_assert!(of_fewer.iter().all(|id| of_more.contains(id)));
+        }
+
         /// However a session is used, it never lives longer than it may.
         #[test]
         fn no_use_moves_the_end_beyond_its_limits(pauses in prop::collection::vec(0..2 * IDLE, 1..20)) {
