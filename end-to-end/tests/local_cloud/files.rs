@@ -180,6 +180,30 @@ fn what_is_no_such_image_is_erased_and_its_owner_told_why() {
     });
 }
 
+/// A bucket insists on signatures of its own headers alone. What else it keeps is refused afterwards.
+#[test]
+#[ignore = "needs the local cloud: cargo xtask test"]
+fn a_file_that_says_how_it_is_to_be_shown_is_erased_and_its_owner_told_why() {
+    for_both(|album| {
+        let file = File::png();
+        let checksum = file.checksum();
+        for other in [
+            ("cache-control", "max-age=31536000, immutable"),
+            ("content-disposition", "attachment; filename=\"invoice.exe\""),
+            ("content-encoding", "gzip"),
+            ("content-language", "la"),
+            ("expires", "Thu, 01 Dec 2044 16:00:00 GMT"),
+        ] {
+            let upload = album.ask(&file);
+            let headers = [("content-type", file.content_type), ("x-amz-checksum-sha256", &checksum), other];
+            send("PUT", &upload.url, &headers, &file.bytes).expect(200);
+            assert_eq!(album.outcome(&upload), "other-headers", "{other:?}");
+            album.gone(&album.key(&upload));
+        }
+        assert_eq!(album.pictures(), [] as [Value; 0]);
+    });
+}
+
 #[test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 fn the_largest_pictures_are_taken_wherever_their_size_stands() {

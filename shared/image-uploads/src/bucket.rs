@@ -4,6 +4,7 @@ use aws_sdk_s3::{
     Client,
     config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation, http::HttpResponse},
     error::{ProvideErrorMetadata, SdkError},
+    operation::get_object::GetObjectOutput,
     types::{Delete, ObjectIdentifier},
 };
 use aws_types::SdkConfig;
@@ -43,11 +44,14 @@ pub struct BucketError {
 }
 
 /// A part of an object.
+#[derive(Default)]
 struct Part {
     bytes: Vec<u8>,
     /// Length of the whole object.
     length: u64,
     content_type: String,
+    /// Whether it says more about how it is to be shown and kept.
+    has_other_headers: bool,
 }
 
 impl Bucket {
@@ -82,6 +86,9 @@ impl Bucket {
             if part.content_type != content_type.as_str() {
                 return Ok(Inspection::Refused(Reason::OtherType));
             }
+            if part.has_other_headers {
+                return Ok(Inspection::Refused(Reason::OtherHeaders));
+            }
             match Image::look(&part.bytes, end == size.get(), content_type) {
                 Look::Image(image) => return Ok(Inspection::Image(image)),
                 Look::Refused(reason) => return Ok(Inspection::Refused(reason)),
@@ -102,9 +109,7 @@ impl Bucket {
                 return match error.as_service_error().and_then(ProvideErrorMetadata::code) {
                     Some("NoSuchKey") => Ok(None),
                     // Of an empty file there is no first byte.
-                    Some("InvalidRange") => {
-                        Ok(Some(Part { bytes: vec![], length: 0, content_type: String::new() }))
-                    }
+                    Some("InvalidRange") => Ok(Some(Part::default())),
                     _ => Err(failed("GetObject", error)),
                 };
             }
@@ -112,13 +117,14 @@ impl Bucket {
         let whole = object.content_range().and_then(|range| range.rsplit('/').next()?.parse().ok());
         let length =
             whole.or(object.content_length().and_then(|length| length.try_into().ok())).unwrap_or_default();
+        let has_other_headers = has_other_headers(&object);
         let content_type = object.content_type.unwrap_or_default();
         let bytes = object.body.collect().await.map_err(|error| BucketError {
             operation: "GetObject",
             is_retryable: true,
             source: error.into(),
         })?;
-        Ok(Some(Part { bytes: bytes.to_vec(), length, content_type }))
+        Ok(Some(Part { bytes: bytes.to_vec(), length, content_type, has_other_headers }))
     }
 
     /// Erases every version of every object whose key begins so, and what marks them as deleted.
@@ -174,6 +180,19 @@ impl BucketError {
     pub(crate) fn is_retryable(&self) -> bool {
         self.is_retryable
     }
+}
+
+/// S3 wants only the host and `x-amz-…` headers to be signed. Of the others it keeps these, whoever sends them, and
+/// answers with them as if they were ours: for how long to cache a picture, say, or what to call its file.
+fn has_other_headers(object: &GetObjectOutput) -> bool {
+    let kept = [
+        object.cache_control(),
+        object.content_disposition(),
+        object.content_encoding(),
+        object.content_language(),
+        object.expires_string(),
+    ];
+    kept.iter().any(Option::is_some) || object.metadata().is_some_and(|metadata| !metadata.is_empty())
 }
 
 fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> BucketError

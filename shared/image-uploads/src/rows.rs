@@ -63,6 +63,9 @@ pub enum Reason {
     OtherType,
     /// It has another length than declared.
     OtherSize,
+    /// It was sent with one of the headers that the bucket keeps and answers with, though none was asked for:
+    /// `cache-control`, `content-disposition`, `content-encoding`, `content-language`, `expires`, or `x-amz-meta-…`.
+    OtherHeaders,
     /// A side is longer than 10000 pixels, or they are more than 40 million in all.
     Dimensions,
     /// Another file was asked for later, or the deletion of all.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tokio::task::JoinHandle;
 
@@ -41,9 +41,20 @@ struct Version {
 }
 
 struct Content {
-    content_type: String,
+    /// Those that came with it and are answered with it.
+    headers: HeaderMap,
     bytes: Bytes,
 }
+
+/// The headers that S3 keeps with an object, beside `x-amz-meta-…`.
+const KEPT: [HeaderName; 6] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::EXPIRES,
+];
 
 /// What S3 calls a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +86,16 @@ impl BucketStub {
 
     /// Stores an object as if it had been uploaded.
     pub fn put(&self, bucket: &str, key: &str, content_type: &str, bytes: impl Into<Bytes>) {
-        let content = Content { content_type: content_type.to_owned(), bytes: bytes.into() };
+        self.put_with(bucket, key, &[(header::CONTENT_TYPE.as_str(), content_type)], bytes);
+    }
+
+    /// Stores an object as if it had been uploaded with these headers, which have to be valid.
+    pub fn put_with(&self, bucket: &str, key: &str, headers: &[(&str, &str)], bytes: impl Into<Bytes>) {
+        let header = |(name, value): &(&str, &str)| {
+            let name = HeaderName::try_from(*name).expect("a header's name");
+            (name, HeaderValue::try_from(*value).expect("a header's value"))
+        };
+        let content = Content { headers: kept(headers.iter().map(header)), bytes: bytes.into() };
         self.book().add(bucket, key, Some(content));
     }
 
@@ -165,16 +185,14 @@ impl Book {
             return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
         }
         let (bucket, key) = place(uri);
-        let header = |name| {
-            headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).unwrap_or("")
-        };
+        let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match Operation::of(method, uri) {
             Some(Operation::Put) => {
-                let content_type = header(header::CONTENT_TYPE).to_owned();
-                self.add(bucket, key, Some(Content { content_type, bytes: Bytes::copy_from_slice(body) }));
+                let headers = kept(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+                self.add(bucket, key, Some(Content { headers, bytes: Bytes::copy_from_slice(body) }));
                 StatusCode::OK.into_response()
             }
-            Some(Operation::Get) => self.get(bucket, key, header(header::RANGE)),
+            Some(Operation::Get) => self.get(bucket, key, range),
             Some(Operation::Delete) => {
                 self.remove(bucket, key, parameter(uri, "versionId").as_deref());
                 StatusCode::NO_CONTENT.into_response()
@@ -208,9 +226,9 @@ impl Book {
             return error(StatusCode::NOT_FOUND, "NoSuchKey");
         };
         let (bytes, length) = (&content.bytes, content.bytes.len());
-        let content_type = [(header::CONTENT_TYPE, content.content_type.clone())];
+        let headers = content.headers.clone();
         let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
-            return (content_type, bytes.clone()).into_response();
+            return (headers, bytes.clone()).into_response();
         };
         let (first, last) =
             (first.parse().unwrap_or(0), last.parse().unwrap_or(usize::MAX).min(length.max(1) - 1));
@@ -218,7 +236,7 @@ impl Book {
             return error(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange");
         }
         let content_range = [(header::CONTENT_RANGE, format!("bytes {first}-{last}/{length}"))];
-        (StatusCode::PARTIAL_CONTENT, content_type, content_range, bytes.slice(first..=last)).into_response()
+        (StatusCode::PARTIAL_CONTENT, headers, content_range, bytes.slice(first..=last)).into_response()
     }
 
     /// Pages of versions, newest first within a key, as S3 orders them.
@@ -265,6 +283,10 @@ impl Book {
         }
         ([(header::CONTENT_TYPE, "application/xml")], "<DeleteResult></DeleteResult>").into_response()
     }
+}
+
+fn kept(headers: impl Iterator<Item = (HeaderName, HeaderValue)>) -> HeaderMap {
+    headers.filter(|(name, _)| KEPT.contains(name) || name.as_str().starts_with("x-amz-meta-")).collect()
 }
 
 /// The bucket and the key that a path names.

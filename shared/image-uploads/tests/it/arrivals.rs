@@ -44,6 +44,29 @@ async fn a_file_that_ends_before_its_size_is_no_picture() {
     assert!(gallery.bucket.keys(BUCKET).is_empty());
 }
 
+/// S3 lets anybody add them to a request whose address is signed.
+#[tokio::test]
+async fn a_file_that_says_how_it_is_to_be_shown_is_refused() {
+    let gallery = Gallery::open();
+    let picture = jpeg(0);
+    for other in [
+        ("cache-control", "max-age=31536000, immutable"),
+        ("content-disposition", "attachment; filename=\"invoice.exe\""),
+        ("content-encoding", "gzip"),
+        ("content-language", "la"),
+        ("expires", "Thu, 01 Dec 2044 16:00:00 GMT"),
+        ("x-amz-meta-note", "anything"),
+    ] {
+        let file = gallery.ask("image/jpeg", picture.len()).await;
+        let headers = [("content-type", "image/jpeg"), other];
+        gallery.bucket.put_with(BUCKET, &key(file), &headers, picture.clone());
+        gallery.tell(file).await;
+        let state = gallery.upload(file).await.state;
+        assert_eq!(state, State::Refused(Reason::OtherHeaders), "{other:?}");
+        assert_eq!((gallery.shown(), gallery.bucket.keys(BUCKET)), (vec![], vec![]));
+    }
+}
+
 #[tokio::test]
 async fn what_changes_meanwhile_is_decided_anew() {
     let gallery = Gallery::open();
