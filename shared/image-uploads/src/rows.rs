@@ -114,7 +114,6 @@ struct NewRow {
     key: BTreeMap<&'static str, String>,
     #[serde(flatten)]
     row: UploadRow,
-    sha256: String,
     created_at: Timestamp,
     expires_at: i64,
 }
@@ -128,7 +127,7 @@ impl ImageUploads {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let FileId { owner, upload_id } = file;
-        let UploadRequest { content_type, size, sha256 } = *request;
+        let UploadRequest { content_type, size, .. } = *request;
         let row = NewRow {
             key: BTreeMap::from([(self.kind.key, row_id(upload_id))]),
             row: UploadRow {
@@ -139,7 +138,6 @@ impl ImageUploads {
                 declared: Some(Declared { content_type, size }),
                 traceparent: traceparent(),
             },
-            sha256: sha256.to_string(),
             created_at: now,
             expires_at: now.as_seconds() + KEPT,
         };

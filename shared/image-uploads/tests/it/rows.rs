@@ -15,6 +15,8 @@ struct Stored {
     email: Option<String>,
     name: Option<String>,
     state: Option<String>,
+    /// A fingerprint of the file.
+    sha256: Option<String>,
 }
 
 impl Gallery {
@@ -62,7 +64,7 @@ async fn a_row_goes_by_itself_after_a_month_and_is_taken_for_no_other() {
     let file = gallery.ask("image/png", 10).await;
     let stored = gallery.stored(file).await;
     assert_eq!(stored.expires_at, NOW / 1000 + 30 * 24 * 60 * 60);
-    assert_eq!((stored.email, stored.name, stored.state), (None, None, None));
+    assert_eq!((stored.email, stored.name, stored.state, stored.sha256), (None, None, None, None));
 }
 
 #[tokio::test]
