@@ -194,6 +194,11 @@ fn a_product_shows_ten_images_in_the_order_in_which_they_were_asked_for() {
     album.gone(&album.key(refused[0]));
     assert_eq!(album.ids(), attached.iter().map(|upload| upload.id.clone()).collect::<Vec<_>>());
     assert_eq!(admin.stock(&product), 1);
+    let list = Client::default().get("/api/products?limit=100").expect(200);
+    let listed = list["items"].as_array().unwrap().iter().find(|item| item["product_id"] == product.as_str());
+    let listed = listed.unwrap()["images"].as_array().unwrap();
+    let shown: Vec<&Value> = listed.iter().map(|image| &image["image_id"]).collect();
+    assert_eq!(shown, [&attached[0].id], "lists show the first alone");
 
     let full = album.try_asking(&File::png()).expect(409);
     assert_eq!(full["type"], "urn:problem-type:shop:too-many-images");

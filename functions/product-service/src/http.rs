@@ -37,7 +37,7 @@ lambda_dispatch::routes! {
 /// Products are the same for everybody and may be a few seconds old: caches take the load of popular ones.
 const PUBLIC: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("public, max-age=5"));
 
-/// Products, newest first
+/// Products, newest first, each with its first picture alone
 #[utoipa::path(
     get, path = "/api/products", operation_id = "list_products", tag = "products",
     params(
@@ -69,7 +69,7 @@ async fn list(
         return Ok((StatusCode::NOT_MODIFIED, [PUBLIC, (ETAG, tag.into())]).into_response());
     }
     let addresses = service.addresses(&page.items, now).await?;
-    let body = |product| ProductBody::new(product, addresses.as_ref());
+    let body = |product| ProductBody::listed(product, addresses.as_ref());
     let items = page.items.into_iter().map(body).collect::<Result<_, _>>()?;
     Ok(([PUBLIC, (ETAG, tag.into())], Json(ProductList { items, next_cursor })).into_response())
 }

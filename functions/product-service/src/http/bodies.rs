@@ -97,7 +97,7 @@ pub(super) struct ProductBody {
     /// Units that can be ordered.
     #[schema(example = 10)]
     stock: u32,
-    /// In the order in which they were asked for.
+    /// In the order in which they were asked for. Lists have the first one alone.
     images: Vec<ImageBody>,
     /// Grows with every change; also in the `ETag` header.
     #[schema(example = 1)]
@@ -148,6 +148,13 @@ impl From<PatchBody> for ProductChange {
 }
 
 impl ProductBody {
+    /// A product in a list. A signed address is some thousand characters long: with all pictures of all its products a
+    /// page would be more than a load balancer takes from a function.
+    pub(super) fn listed(mut product: Product, addresses: Option<&Addresses>) -> Result<Self, ProductError> {
+        product.images.truncate(1);
+        Self::new(product, addresses)
+    }
+
     /// A product with the addresses of its pictures, if it has any.
     pub(super) fn new(product: Product, addresses: Option<&Addresses>) -> Result<Self, ProductError> {
         let product_id = product.product_id;

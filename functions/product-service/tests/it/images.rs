@@ -185,6 +185,27 @@ async fn a_picture_that_has_arrived_is_shown() {
     assert!(shop.publish().await.is_empty(), "nothing has changed");
 }
 
+/// With ten signed addresses for each product a page would be larger than a load balancer lets it be.
+#[tokio::test]
+async fn lists_show_the_first_picture_alone() {
+    let shop = Shop::open();
+    let (bare, product) = (shop.product(1).await, shop.product(1).await);
+    let first = shop.ask(product).await;
+    let second = shop.picture(product).await;
+    shop.upload(&first);
+    shop.arrived([&first]).await;
+    assert_eq!(shop.shown(product).await, [first.id, second.id]);
+    for list in ["/api/products", "/api/products?category=Kitchen"] {
+        let items = shop.http(door::http_v2("GET", list)).await.json()["items"].clone();
+        let images = |of: Uuid| {
+            let item = items.as_array().unwrap().iter().find(|item| item["product_id"] == json!(of));
+            let images = item.unwrap()["images"].as_array().unwrap();
+            images.iter().map(|image| image["image_id"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((images(bare), images(product)), (vec![], vec![json!(first.id)]), "{list}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_picture_is_erased_and_its_owner_told_why() {
     let shop = Shop::open();
