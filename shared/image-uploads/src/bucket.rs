@@ -12,9 +12,6 @@ use aws_types::SdkConfig;
 use crate::image::{Image, Look};
 use crate::rows::{Declared, Reason};
 
-/// What is read of a file at first: the head of almost any picture.
-const HEAD: u32 = 64 * 1024;
-
 /// A bucket, through a client that is made when it is first needed: requests that have to do with no file don't wait
 /// for it.
 #[derive(Debug)]
@@ -74,29 +71,26 @@ impl Bucket {
         })
     }
 
-    /// Looks at the head of a file, which is to be what was `declared`.
+    /// Looks at a file, which is to be what was `declared`.
     pub(crate) async fn inspect(&self, key: &str, declared: Declared) -> Result<Inspection, BucketError> {
         let Declared { content_type, size } = declared;
-        let length = u64::from(size.get());
-        for end in [size.get().min(HEAD), size.get()] {
-            let Some(part) = self.read(key, end).await? else { return Ok(Inspection::Missing) };
-            if part.length != length {
-                return Ok(Inspection::Refused(Reason::OtherSize));
-            }
-            if part.content_type != content_type.as_str() {
-                return Ok(Inspection::Refused(Reason::OtherType));
-            }
-            if part.has_other_headers {
-                return Ok(Inspection::Refused(Reason::OtherHeaders));
-            }
-            match Image::look(&part.bytes, end == size.get(), content_type) {
-                Look::Image(image) => return Ok(Inspection::Image(image)),
-                Look::Refused(reason) => return Ok(Inspection::Refused(reason)),
-                // Seldom: a colour profile or a preview that comes before the size is larger than the head.
-                Look::Inconclusive => {}
-            }
+        let Some(part) = self.read(key, content_type.needed(size.get())).await? else {
+            return Ok(Inspection::Missing);
+        };
+        let refused = |reason| Ok(Inspection::Refused(reason));
+        if part.length != u64::from(size.get()) {
+            return refused(Reason::OtherSize);
         }
-        Ok(Inspection::Refused(Reason::NotAnImage))
+        if part.content_type != content_type.as_str() {
+            return refused(Reason::OtherType);
+        }
+        if part.has_other_headers {
+            return refused(Reason::OtherHeaders);
+        }
+        match Image::look(&part.bytes, content_type) {
+            Look::Image(image) => Ok(Inspection::Image(image)),
+            Look::Refused(reason) => refused(reason),
+        }
     }
 
     /// Reads a file up to `end`; `None` if there is none.

@@ -1,7 +1,4 @@
-use std::{
-    fmt,
-    io::{self, BufRead, Cursor, Read, Seek, SeekFrom},
-};
+use std::{fmt, io::Cursor};
 
 use deserr::Deserr;
 use problem_details::{InputErrors, InvalidValue};
@@ -39,13 +36,11 @@ pub struct Image {
     pub height: u32,
 }
 
-/// What the beginning of a file shows.
+/// What a file shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Image(Image),
     Refused(Reason),
-    /// What there is of the file does not decide it.
-    Inconclusive,
 }
 
 impl ImageType {
@@ -58,6 +53,15 @@ impl ImageType {
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
             Self::Avif => "image/avif",
+        }
+    }
+
+    /// How much of a file of so many bytes has to be read to tell how large its picture is.
+    pub(crate) fn needed(self, size: u32) -> u32 {
+        match self {
+            // It stands at its place, in the first bytes. A file of another kind is to be known, too.
+            Self::Png | Self::Webp => size.min(64 * 1024),
+            Self::Jpeg | Self::Avif => size,
         }
     }
 
@@ -98,72 +102,69 @@ impl TryFrom<String> for ImageType {
 
 impl Image {
     /// The longest side that is accepted.
-    const MAX_SIDE: usize = 10_000;
+    const MAX_SIDE: u32 = 10_000;
     /// Decoded, a picture of this many pixels fills some 160 MB of whoever looks at it.
-    const MAX_PIXELS: usize = 40_000_000;
+    const MAX_PIXELS: u32 = 40_000_000;
 
-    /// The picture in a file, told by its head: the first bytes of the file, or all of them.
+    /// The picture in a file, of which there is as much as is [needed](ImageType::needed).
     ///
-    /// Nothing is decoded. A file is taken at its word for how large its picture is, and refused if that is too large.
-    pub(crate) fn look(head: &[u8], is_whole: bool, declared: ImageType) -> Look {
-        let mut file = Head { bytes: Cursor::new(head), ran_out: false };
+    /// Nothing is decoded. A file is taken at its word for how large its picture is, and refused if that is too large
+    /// or if it has another word for those who read it otherwise.
+    pub(crate) fn look(file: &[u8], declared: ImageType) -> Look {
+        let mut reader = Cursor::new(file);
         let found =
-            imagesize::reader_type(&mut file).and_then(|kind| Ok((kind, kind.reader_size(&mut file)?)));
-        if file.ran_out && !is_whole {
-            return Look::Inconclusive;
-        }
+            imagesize::reader_type(&mut reader).and_then(|kind| Ok((kind, kind.reader_size(&mut reader)?)));
         let Ok((kind, size)) = found else { return Look::Refused(Reason::NotAnImage) };
-        let Some(content_type) = ImageType::of(kind).filter(|kind| kind.begins(head)) else {
+        let Some(content_type) = ImageType::of(kind).filter(|kind| kind.begins(file)) else {
             return Look::Refused(Reason::NotAnImage);
         };
         if content_type != declared {
             return Look::Refused(Reason::OtherType);
         }
-        let sides = 1..=Self::MAX_SIDE;
-        if !sides.contains(&size.width)
-            || !sides.contains(&size.height)
-            || size.width * size.height > Self::MAX_PIXELS
-        {
-            return Look::Refused(Reason::Dimensions);
-        }
         match (u32::try_from(size.width), u32::try_from(size.height)) {
-            (Ok(width), Ok(height)) => Look::Image(Self { content_type, width, height }),
+            (Ok(width), Ok(height))
+                if Self::is_bearable((width, height)) && sizes(file, content_type).all(Self::is_bearable) =>
+            {
+                Look::Image(Self { content_type, width, height })
+            }
             _ => Look::Refused(Reason::Dimensions),
         }
     }
-}
 
-/// The first bytes of a file, for a reader that might want to see more of it.
-struct Head<'a> {
-    bytes: Cursor<&'a [u8]>,
-    /// Whether more was asked for.
-    ran_out: bool,
-}
-
-impl Read for Head<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.bytes.read(buffer)?;
-        self.ran_out |= read < buffer.len();
-        Ok(read)
+    fn is_bearable((width, height): (u32, u32)) -> bool {
+        let sides = 1..=Self::MAX_SIDE;
+        sides.contains(&width) && sides.contains(&height) && width * height <= Self::MAX_PIXELS
     }
 }
 
-impl BufRead for Head<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let rest = self.bytes.fill_buf()?;
-        self.ran_out |= rest.is_empty();
-        Ok(rest)
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.bytes.consume(amount);
-    }
+/// All that readers of a JPEG or an AVIF could take for the size of its picture, wherever it stands.
+///
+/// Readers of damaged files differ in how they find their way, and so one is shown a small picture where another meets a
+/// large one. None finds a size but in one of these places. In a PNG and a WebP it has a place of its own.
+fn sizes(file: &[u8], kind: ImageType) -> impl Iterator<Item = (u32, u32)> {
+    let size_at = match kind {
+        ImageType::Jpeg => frame,
+        ImageType::Avif => extents,
+        ImageType::Png | ImageType::Webp => |_: &[u8]| None,
+    };
+    (0..file.len()).filter_map(move |at| size_at(&file[at..]))
 }
 
-impl Seek for Head<'_> {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.bytes.seek(position)
-    }
+/// The size in the header of a JPEG's frame. Its length agrees with its number of components, else nobody decodes it.
+fn frame(bytes: &[u8]) -> Option<(u32, u32)> {
+    let [0xff, marker, l0, l1, _, h0, h1, w0, w1, components, ..] = *bytes else { return None };
+    let begins = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
+    let is_frame = begins && u16::from_be_bytes([l0, l1]) == 8 + 3 * u16::from(components);
+    is_frame.then(|| (u16::from_be_bytes([w0, w1]).into(), u16::from_be_bytes([h0, h1]).into()))
+}
+
+/// The size among an AVIF's properties: there is one for each picture in it, and for each of their parts.
+fn extents(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (head, rest) = bytes.split_first_chunk::<8>()?;
+    let (width, rest) = rest.split_first_chunk()?;
+    let (height, _) = rest.split_first_chunk()?;
+    let is_size = head.starts_with(b"ispe\0");
+    is_size.then(|| (u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
 }
 
 #[cfg(test)]
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn every_accepted_kind_is_told_by_its_head() {
         for (kind, file) in files() {
-            assert_eq!(Image::look(&file, true, kind), image(kind, 640, 480), "{kind}");
+            assert_eq!(Image::look(&file, kind), image(kind, 640, 480), "{kind}");
         }
     }
 
@@ -246,7 +247,7 @@ mod tests {
     fn a_file_of_another_kind_than_declared_is_refused() {
         for (kind, file) in files() {
             for declared in ImageType::ALL.into_iter().filter(|declared| *declared != kind) {
-                assert_eq!(Image::look(&file, true, declared), refused(Reason::OtherType), "{kind}");
+                assert_eq!(Image::look(&file, declared), refused(Reason::OtherType), "{kind}");
             }
         }
     }
@@ -261,7 +262,7 @@ mod tests {
         let riff = b"RIFF\x16\0\0\0WEBPxxxX\x0a\0\0\0\0\0\0\0\x01\0\0\x01\0\0".to_vec();
         for file in [vec![], b"\x89P".to_vec(), html, gif, heic, almost, riff, png(640, 480)[..20].to_vec()] {
             for declared in ImageType::ALL {
-                assert_eq!(Image::look(&file, true, declared), refused(Reason::NotAnImage), "{file:?}");
+                assert_eq!(Image::look(&file, declared), refused(Reason::NotAnImage), "{file:?}");
             }
         }
     }
@@ -270,7 +271,7 @@ mod tests {
     fn sides_and_pixels_have_bounds() {
         for (width, height) in [(1, 1), (10_000, 4_000), (4_000, 10_000), (10_000, 1)] {
             assert_eq!(
-                Image::look(&png(width, height), true, ImageType::Png),
+                Image::look(&png(width, height), ImageType::Png),
                 image(ImageType::Png, width, height)
             );
         }
@@ -288,40 +289,81 @@ mod tests {
                 (ImageType::Avif, avif(&[(width, height)], 0)),
                 (ImageType::Webp, webp(width, height)),
             ] {
+                assert_eq!(Image::look(&file, kind), refused(Reason::Dimensions), "{kind} {width} {height}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_part_that_is_needed_tells_as_much_as_the_whole() {
+        for (kind, mut file) in files() {
+            file.resize(200_000, 0);
+            let part = &file[..kind.needed(200_000) as usize];
+            assert_eq!(Image::look(part, kind), Image::look(&file, kind), "{kind}");
+        }
+        for kind in ImageType::ALL {
+            assert_eq!(kind.needed(10), 10);
+        }
+        let far = jpeg(640, 480, 200_000);
+        assert_eq!(Image::look(&far, ImageType::Jpeg), image(ImageType::Jpeg, 640, 480));
+        let large = avif(&[(10, 10), (20_000, 10)], 50_000);
+        assert_eq!(Image::look(&large, ImageType::Avif), refused(Reason::Dimensions));
+    }
+
+    /// Decoders take FF01 and FFD0 to FFD7 for marks without a length: what comes next is the picture for them. For
+    /// others that is the length, and what they skip ends at a small one.
+    #[test]
+    fn a_small_jpeg_for_one_reader_is_no_large_one_for_another() {
+        let frame = |width: u16, height: u16| {
+            let sides = [height.to_be_bytes(), width.to_be_bytes()].concat();
+            [b"\xff\xc0\0\x11\x08".as_slice(), &sides, b"\x03\x01\x22\0\x02\x11\x01\x03\x11\x01"].concat()
+        };
+        for mark in [0x01, 0xd0, 0xd7] {
+            let file = |width, height| {
+                let start = [&[0xff, 0xd8, 0xff, mark], frame(width, height).as_slice()].concat();
+                // The length of 0xffc0 ends within a comment, at the small picture.
+                let rest = [b"\xff\xfe\xff\xff".as_slice(), &vec![0; 0xffc0 - 23], &frame(1, 1)].concat();
+                let mut file = [start, rest].concat();
+                file.resize(file.len() + 100_000, 0);
+                file
+            };
+            assert_eq!(Image::look(&file(1, 1), ImageType::Jpeg), image(ImageType::Jpeg, 1, 1));
+            for (width, height) in [(20_000, 20_000), (10_001, 1), (1, 0)] {
                 assert_eq!(
-                    Image::look(&file, true, kind),
+                    Image::look(&file(width, height), ImageType::Jpeg),
                     refused(Reason::Dimensions),
-                    "{kind} {width} {height}"
+                    "{mark:x} {width} {height}"
                 );
             }
         }
     }
 
-    /// A small picture in front must not hide a large one behind what was read.
     #[test]
-    fn the_size_is_not_guessed_from_half_a_head() {
-        let file = jpeg(640, 480, 200_000);
-        assert_eq!(Image::look(&file[..65_536], false, ImageType::Jpeg), Look::Inconclusive);
-        assert_eq!(Image::look(&file, true, ImageType::Jpeg), image(ImageType::Jpeg, 640, 480));
-
-        let file = avif(&[(10, 10), (20_000, 10)], 50_000);
-        assert_eq!(Image::look(&file[..65_536], false, ImageType::Avif), Look::Inconclusive);
-        assert_eq!(Image::look(&file, true, ImageType::Avif), refused(Reason::Dimensions));
-
-        for (kind, file) in files() {
-            assert_eq!(
-                Image::look(&file[..file.len().min(65_536)], false, kind),
-                image(kind, 640, 480),
-                "{kind}"
-            );
+    fn a_large_avif_behind_what_looks_like_its_end_is_refused() {
+        let size = |width: u32, height: u32| {
+            part(b"ispe", &[[0; 4], width.to_be_bytes(), height.to_be_bytes()].concat())
+        };
+        let end = part(b"irot", b"\0\0\0\0\0mdat");
+        let file = |last: Vec<u8>| {
+            let properties = [size(1, 1), end.clone(), last].concat();
+            let properties = part(b"iprp", &part(b"ipco", &properties));
+            let meta = part(b"meta", &[vec![0; 4], part(b"hdlr", &[0; 12]), properties].concat());
+            [part(b"ftyp", b"avif\0\0\0\0avifmif1"), meta, part(b"mdat", &[0; 1000])].concat()
+        };
+        assert_eq!(Image::look(&file(size(2, 2)), ImageType::Avif), image(ImageType::Avif, 1, 1));
+        // A length of 64 bits stands between the name and the size.
+        let wide =
+            [b"\0\0\0\x01ispe\0\0\0\0\0\0\0\x1c\0\0\0\0".as_slice(), &[0, 0, 0x4e, 0x20].repeat(2)].concat();
+        for large in [size(20_000, 20_000), wide] {
+            assert_eq!(Image::look(&file(large), ImageType::Avif), refused(Reason::Dimensions));
         }
     }
 
     proptest! {
         #[test]
-        fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200), is_whole: bool) {
+        fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for declared in ImageType::ALL {
-                Image::look(&bytes, is_whole, declared);
+                Image::look(&bytes, declared);
             }
         }
 
@@ -338,7 +380,7 @@ mod tests {
                     *place = byte;
                 }
             }
-            if let Look::Image(image) = Image::look(&file, true, declared) {
+            if let Look::Image(image) = Image::look(&file, declared) {
                 prop_assert!((1..=10_000).contains(&image.width) && (1..=10_000).contains(&image.height));
                 prop_assert!(image.width * image.height <= 40_000_000);
             }
