@@ -56,7 +56,7 @@ fn an_address_takes_what_was_asked_for_and_nothing_else() {
         let file = File::png();
         let (upload, other) = (album.ask(&file), album.ask(&file));
         let query = upload.url.split_once('?').unwrap().1;
-        for name in ["content-length", "content-type", "host", "x-amz-checksum-sha256"] {
+        for name in ["content-length", "content-type", "host", "if-none-match", "x-amz-checksum-sha256"] {
             assert!(query.contains(name), "{name} is not signed: {query}");
         }
         assert!(query.contains("X-Amz-Expires=300"), "{query}");
@@ -74,6 +74,7 @@ fn an_address_takes_what_was_asked_for_and_nothing_else() {
             ("no type", upload.headers_without("content-type")),
             ("another checksum", upload.headers_with(&[(CHECKSUM, &checksum_of(&same_length))])),
             ("no checksum", upload.headers_without(CHECKSUM)),
+            ("no condition", upload.headers_without("if-none-match")),
             ("notes of one's own", upload.headers_with(&[("x-amz-meta-note", "anything")])),
             ("tags", upload.headers_with(&[("x-amz-tagging", "a=b")])),
             ("an access list", upload.headers_with(&[("x-amz-acl", "public-read")])),
@@ -186,7 +187,6 @@ fn what_is_no_such_image_is_erased_and_its_owner_told_why() {
 fn a_file_that_says_how_it_is_to_be_shown_is_erased_and_its_owner_told_why() {
     for_both(|album| {
         let file = File::png();
-        let checksum = file.checksum();
         for other in [
             ("cache-control", "max-age=31536000, immutable"),
             ("content-disposition", "attachment; filename=\"invoice.exe\""),
@@ -195,8 +195,7 @@ fn a_file_that_says_how_it_is_to_be_shown_is_erased_and_its_owner_told_why() {
             ("expires", "Thu, 01 Dec 2044 16:00:00 GMT"),
         ] {
             let upload = album.ask(&file);
-            let headers = [("content-type", file.content_type), ("x-amz-checksum-sha256", &checksum), other];
-            send("PUT", &upload.url, &headers, &file.bytes).expect(200);
+            send("PUT", &upload.url, &upload.headers_with(&[other]), &file.bytes).expect(200);
             assert_eq!(album.outcome(&upload), "other-headers", "{other:?}");
             album.gone(&album.key(&upload));
         }
@@ -282,7 +281,7 @@ fn no_object_is_public_and_pages_of_the_shop_may_use_the_addresses() {
             ];
             send("OPTIONS", &upload.url, &asked, &[])
         };
-        let headers = "content-type,x-amz-checksum-sha256";
+        let headers = "content-type,if-none-match,x-amz-checksum-sha256";
         let allowed = preflight("http://localhost:3000", headers).expect(200);
         assert_eq!(allowed.header("access-control-allow-origin"), Some("http://localhost:3000"));
         for refused in

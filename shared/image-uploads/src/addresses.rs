@@ -81,6 +81,7 @@ impl ImageUploads {
         let headers = UploadHeaders {
             content_type: request.content_type,
             content_length: request.size.get().to_string(),
+            if_none_match: "*",
             x_amz_checksum_sha256: request.sha256.to_base64(),
         };
         let url = self.signer.upload(file, &headers, now).await?;
@@ -152,6 +153,7 @@ impl Signer {
         let headers = [
             ("content-length", headers.content_length.as_str()),
             ("content-type", headers.content_type.as_str()),
+            ("if-none-match", headers.if_none_match),
             ("x-amz-checksum-sha256", headers.x_amz_checksum_sha256.as_str()),
         ];
         self.signature(time, UPLOAD_TIME).await?.sign("PUT", url, &headers)
@@ -299,6 +301,7 @@ mod tests {
         let headers = UploadHeaders {
             content_type: ImageType::Png,
             content_length: "70".to_owned(),
+            if_none_match: "*",
             x_amz_checksum_sha256: "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=".to_owned(),
         };
         let signed = async |headers: &UploadHeaders| {
@@ -309,7 +312,10 @@ mod tests {
                      00000000-0000-0000-0000-000000000001/00000000-0000-0000-0000-000000000002";
         assert_eq!(url.split_once('?').unwrap().0, place);
         for (name, value) in [
-            ("X-Amz-SignedHeaders", "content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256"),
+            (
+                "X-Amz-SignedHeaders",
+                "content-length%3Bcontent-type%3Bhost%3Bif-none-match%3Bx-amz-checksum-sha256",
+            ),
             ("X-Amz-Date", "20261122T094400Z"),
             ("X-Amz-Expires", "300"),
             ("X-Amz-Security-Token", "a%2Btoken%2F%3D%3D"),

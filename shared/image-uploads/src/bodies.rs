@@ -109,6 +109,9 @@ pub struct UploadHeaders {
     /// Most clients send it by themselves.
     #[schema(example = "48213")]
     pub(crate) content_length: String,
+    /// So that the file is stored once, and nothing comes in its place; when it is there already, the answer is 412.
+    #[schema(example = "*")]
+    pub(crate) if_none_match: &'static str,
     /// The SHA-256 in base64.
     #[schema(example = "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=")]
     pub(crate) x_amz_checksum_sha256: String,

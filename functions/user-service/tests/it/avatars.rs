@@ -145,6 +145,7 @@ async fn an_upload_is_asked_for_with_what_it_will_be() {
     let headers = json!({
         "content-type": "image/png",
         "content-length": "29",
+        "if-none-match": "*",
         "x-amz-checksum-sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
     });
     assert_eq!(upload["headers"], headers);
@@ -152,7 +153,9 @@ async fn an_upload_is_asked_for_with_what_it_will_be() {
     assert!(url.contains(&format!("/{BUCKET}/{}?", user.key(upload_id))), "{url}");
     assert!(url.contains("X-Amz-Expires=300&"), "{url}");
     assert!(
-        url.contains("SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256&"),
+        url.contains(
+            "SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match%3Bx-amz-checksum-sha256&"
+        ),
         "{url}"
     );
     assert_eq!(shop.status(&user, upload_id).await, state("pending"));
