@@ -179,8 +179,10 @@ impl BucketError {
 /// S3 wants only the host and `x-amz-…` headers to be signed. Of the others it keeps these, whoever sends them, and
 /// answers with them as if they were ours: for how long to cache a picture, say, or what to call its file.
 fn has_other_headers(object: &GetObjectOutput) -> bool {
+    // What browsers send with everything while their developer tools keep them from using their cache. It does no harm.
+    let chosen = |value: &&str| *value != "no-cache";
     let kept = [
-        object.cache_control(),
+        object.cache_control().filter(chosen),
         object.content_disposition(),
         object.content_encoding(),
         object.content_language(),

@@ -68,6 +68,16 @@ async fn a_file_that_says_how_it_is_to_be_shown_is_refused() {
 }
 
 #[tokio::test]
+async fn a_browser_that_does_not_use_its_cache_may_say_so() {
+    let gallery = Gallery::open();
+    let file = gallery.ask("image/jpeg", jpeg(0).len()).await;
+    let headers = [("content-type", "image/jpeg"), ("cache-control", "no-cache")];
+    gallery.bucket.put_with(BUCKET, &key(file), &headers, jpeg(0));
+    gallery.tell(file).await;
+    assert_eq!(gallery.shown().len(), 1);
+}
+
+#[tokio::test]
 async fn what_changes_meanwhile_is_decided_anew() {
     let gallery = Gallery::open();
     let file = gallery.ask("image/jpeg", jpeg(0).len()).await;
