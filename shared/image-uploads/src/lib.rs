@@ -2,7 +2,7 @@
 //!
 //! A service that was asked for an upload answers an address to which exactly this file can be put, and notes in a row
 //! that it is awaited ([`ImageUploads::ask`]). The bucket tells of the file in a queue. Then its head is read, and it
-//! becomes a picture of its owner, or is refused and erased ([`ImageUploads::settle`]). What differs between users and
+//! becomes a picture of its owner, or is refused and erased ([`ImageUploads::arrived`]). What differs between users and
 //! products is behind [`Owners`].
 //!
 //! Whatever is repeated, late or in the wrong order, one rule decides: the state of the upload's row. It changes once
