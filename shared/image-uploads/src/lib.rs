@@ -1,7 +1,7 @@
 //! Pictures that people upload: users have an avatar, products have images.
 //!
 //! A service that was asked for an upload answers an address to which exactly this file can be put, and notes in a row
-//! that it is awaited ([`ImageUploads::ask`]). The bucket tells of the file in a queue. Then its head is read, and it
+//! that it is awaited ([`ImageUploads::ask`]). The bucket tells of the file in a queue. Then it is looked at, and it
 //! becomes a picture of its owner, or is refused and erased ([`ImageUploads::arrived`]). What differs between users and
 //! products is behind [`Owners`].
 //!
