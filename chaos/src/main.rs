@@ -1,0 +1,73 @@
+//! The deployed shop on the local cloud while everything fails that can fail, and the proof that nothing was lost.
+//!
+//! `cargo xtask chaos` deploys the stack and starts this binary beside it. Shoppers use the shop; meanwhile a proxy
+//! between the functions and AWS, and agents beside them, inject faults by a plan that follows from a seed. Then the
+//! faults end, everything that is under way is drained, and the promises of the shop are checked from the data alone.
+
+// What a run says is its purpose.
+#![allow(clippy::print_stdout)]
+#![allow(dead_code)]
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::{journal::Journal, options::Options, plan::Plan, recorder::Recorder, world::World};
+
+/// What to inject, for how long, and from which seed.
+mod options;
+/// Seed to schedule: which calls fail, and when.
+mod plan;
+/// Where everything is, and clients that reach it past the proxy.
+mod world;
+
+/// Between the functions and AWS: calls that fail on purpose.
+mod proxy;
+
+/// What happens beside the calls: functions are killed, the cloud restarts, messages come twice.
+mod agents;
+
+/// What the shoppers wanted and what they were told.
+mod journal;
+/// The load: people who use the shop and repeat what failed.
+mod shoppers;
+
+/// What was published and every version of every row, recorded during the run.
+mod recorder;
+
+/// Waits until nothing moves any more.
+mod drain;
+
+/// The promises of the shop, checked from the data alone.
+mod checks;
+/// All that is known of one entity, in order of time.
+mod story;
+
+/// What is printed.
+mod report;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Options::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every promise was kept.
+async fn run(options: &Options) -> Result<bool> {
+    let world = Arc::new(World::from_environment()?);
+    let plan = Arc::new(Plan::new(options.seed, Duration::from_secs(options.seconds), options.kinds()));
+    let journal = Arc::new(Journal::default());
+    let recorder = Recorder::start(&world).await?;
+    shoppers::run(&world, &journal, &plan, options.shoppers).await?;
+    let drained = drain::drain(&world).await?;
+    let recording = recorder.finish().await?;
+    let findings = checks::check(&world, &journal.deeds(), &recording, &drained, &[]).await?;
+    Ok(findings.violations.is_empty())
+}

@@ -1,0 +1,78 @@
+use std::{env, time::Duration};
+
+use anyhow::{Context, Result};
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+
+/// Tries of a call by this program itself: some more than the SDK's three, so that the cloud may restart meanwhile.
+const ATTEMPTS: u32 = 12;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// Where everything is. The clients talk to the cloud itself, never through the proxy, as the owner of the account.
+pub(crate) struct World {
+    /// The environment that the stack is deployed for: the beginning of its resources' names.
+    pub(crate) environment: String,
+    /// The base URL of the shop.
+    pub(crate) api: String,
+    /// The base URL of the cloud.
+    pub(crate) cloud: String,
+    /// The cloud's process.
+    pub(crate) cloud_pid: i32,
+    /// The port of the proxy that the functions take for AWS.
+    pub(crate) proxy_port: u16,
+    /// What the clients are made of.
+    pub(crate) config: SdkConfig,
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+}
+
+impl World {
+    /// What `cargo xtask chaos` says in the environment.
+    pub(crate) fn from_environment() -> Result<Self> {
+        let cloud = variable("SHOP_CLOUD_URL")?;
+        let retries = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS)
+            .with_initial_backoff(FIRST_BACKOFF)
+            .with_max_backoff(LONGEST_BACKOFF);
+        let config = test_support::sdk_config(&cloud).into_builder().retry_config(retries).build();
+        Ok(Self {
+            environment: variable("SHOP_ENVIRONMENT")?,
+            api: variable("SHOP_API_URL")?,
+            cloud,
+            cloud_pid: variable("SHOP_CLOUD_PID")?.parse().context("SHOP_CLOUD_PID is no process id")?,
+            proxy_port: variable("CHAOS_PROXY_PORT")?.parse().context("CHAOS_PROXY_PORT is no port")?,
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
+            sns: aws_sdk_sns::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            config,
+        })
+    }
+
+    /// The full name of a table: `table("orders")`.
+    pub(crate) fn table(&self, of: &str) -> String {
+        self.name(of)
+    }
+
+    /// The address of a queue: `queue_url("stock-requests")`.
+    pub(crate) async fn queue_url(&self, of: &str) -> Result<String> {
+        let found = self.sqs.get_queue_url().queue_name(self.name(of)).send().await;
+        found.with_context(|| format!("no queue {of}"))?.queue_url.context("a queue without an address")
+    }
+
+    /// The name of a topic to call it by: `topic_arn("order-events")`.
+    pub(crate) fn topic_arn(&self, of: &str) -> String {
+        format!("arn:aws:sns:us-east-1:000000000000:{}", self.name(of))
+    }
+
+    fn name(&self, of: &str) -> String {
+        format!("{}-{of}", self.environment)
+    }
+}
+
+fn variable(name: &str) -> Result<String> {
+    env::var(name).with_context(|| format!("{name} is not set: run this by `cargo xtask chaos`"))
+}
