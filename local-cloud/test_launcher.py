@@ -78,6 +78,19 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
         times = [timed(lambda: invoke(FunctionName="function", Payload=b"{}")) for _ in range(15)]
         self.assertLess(statistics.quantiles(times)[0], 0.030)
 
+    def test_late_log_lines(self):
+        def check(cloud: Cloud):
+            def late_lines() -> int:
+                events = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/function")["events"]
+                return sum(event["message"] == "a late line" for event in events)
+
+            # Both at once, so that the later one's environment is not that of the next call.
+            with concurrent.futures.ThreadPoolExecutor() as callers:
+                self.assertEqual({answer.status for answer in callers.map(cloud.request, ["/api/users/late"] * 2)}, {200})
+            eventually(lambda: late_lines() == 2)
+
+        self.verify("late-log-lines", "logs what a function writes after its answer", check)
+
     def test_http_api_import(self):
         def check(cloud: Cloud):
             self.assertEqual(cloud.request("/api/users/me").status, 200)

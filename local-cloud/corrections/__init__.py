@@ -18,6 +18,7 @@ from . import (
     invocations,
     latency,
     load_balancer,
+    logs,
     nested_stacks,
     objects,
     presigned,
@@ -31,6 +32,7 @@ from . import (
 CORRECTIONS: dict[str, Callable[[], None]] = {
     "runtime-api-delay": latency.runtime_api_delay,
     "log-wait": latency.log_wait,
+    "late-log-lines": logs.late_log_lines,
     "http-api-import": http_api.http_api_import,
     "http-api-accounts": http_api.http_api_accounts,
     "http-preflights": http_api.http_preflights,

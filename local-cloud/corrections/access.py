@@ -112,13 +112,21 @@ def log_permissions() -> None:
     write_log = lambda_svc._emit_lambda_logs
 
     def write_allowed_log(function, *arguments, **options):
-        config = function.get("config") or function
-        group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
-        streams = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}:log-stream:any"
-        if not app.AUTH or not _refusal(config["Role"], [(action, streams) for action in LOGGING_ACTIONS]):
+        if may_write_log(function.get("config") or function):
             write_log(function, *arguments, **options)
 
     lambda_svc._emit_lambda_logs = write_allowed_log
+
+
+def log_group(config: dict[str, Any]) -> str:
+    """The name of a function's log group."""
+    return (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+
+
+def may_write_log(config: dict[str, Any]) -> bool:
+    """Whether a function's role lets it write its log."""
+    streams = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{log_group(config)}:log-stream:any"
+    return not app.AUTH or not _refusal(config["Role"], [(action, streams) for action in LOGGING_ACTIONS])
 
 
 def network_permissions() -> None:
