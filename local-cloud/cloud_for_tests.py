@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 class Cloud:
     """A launcher process of its own on a free port, with the test template deployed."""
 
-    def __init__(self, without: str = ""):
+    def __init__(self, without: str = "", *options: str):
         self._folder = tempfile.TemporaryDirectory(prefix="local-cloud-test-")
         self.folder = Path(self._folder.name)
         self.journal = self.folder / "journal"
@@ -45,7 +45,7 @@ class Cloud:
         self.port = free_port()
         self.session = boto3.Session()  # Clouds start on several threads, and a session is not for sharing.
         self.process = subprocess.Popen(
-            [sys.executable, LAUNCHER, "--port", str(self.port), "--auth"],
+            [sys.executable, LAUNCHER, "--port", str(self.port), "--auth", *options],
             env={**os.environ, "LOCAL_CLOUD_WITHOUT": without, "TMPDIR": self._folder.name, "STRAY": "setting"},
             stdout=self.log, stderr=subprocess.STDOUT)
         try:
@@ -185,9 +185,20 @@ class Cloud:
         """The event that the function got for a request, and the function's environment."""
         return json.loads(self.request(path, headers).body)
 
+    def instrument(self, method: str, name: str, settings: dict[str, Any] | None = None) -> Any:
+        """Use an instrument of the cloud, and return what it answers."""
+        address = f"http://127.0.0.1:{self.port}/_local_cloud/{name}"
+        answer = self.request(address, body=json.dumps(settings).encode() if settings else None, method=method)
+        assert answer.status == 200, answer
+        return json.loads(answer.body)
+
     def events(self) -> list[dict[str, Any]]:
         """Every event that the function got."""
         return [json.loads(line) for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
+
+    def messages(self) -> list[str]:
+        """The bodies of all messages that the function got."""
+        return [record["body"] for event in self.events() for record in event.get("Records", []) if "body" in record]
 
     def put_rows(self, *rows: dict[str, Any]) -> list[str]:
         """Write rows with new ids, which the stream's mapping then finds all at once."""

@@ -8,7 +8,8 @@ every account's 12-digit key, is the account's owner and may do everything that 
 
 The cloud listens on 127.0.0.1 and answers on http://127.0.0.1:<port>/_ministack/health once it is
 ready. Every correction of an upstream behaviour is a function of its own in `corrections/`; the environment
-variable `LOCAL_CLOUD_WITHOUT=name,name` leaves single ones out. State lives in memory and ends with the process.
+variable `LOCAL_CLOUD_WITHOUT=name,name` leaves single ones out. What tests do to it is in `instruments.py`. State lives
+in memory and ends with the process.
 """
 
 import argparse
@@ -27,6 +28,7 @@ def main() -> None:
 
     # Imported only now, because MiniStack reads its settings from the environment while it is imported.
     import corrections
+    import instruments
     from ministack import app
     from ministack.core import lambda_runtime
 
@@ -34,6 +36,7 @@ def main() -> None:
         corrections.apply(without)
     except ValueError as error:
         sys.exit(f"local cloud: {error}")
+    instruments.install()
     sys.argv = sys.argv[:1]  # MiniStack has options of its own.
     try:
         app.main()
@@ -45,6 +48,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The local AWS cloud: MiniStack with corrections.")
     parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1 (default: 4566)")
     parser.add_argument("--auth", action="store_true", help="enforce role and resource policies")
+    parser.add_argument(
+        "--function-endpoint", metavar="URL",
+        help="where functions find AWS, for a proxy between them and the cloud (default: the cloud)")
     return parser.parse_args()
 
 
@@ -57,7 +63,7 @@ def _set_environment(options: argparse.Namespace) -> None:
         BIND_HOST="127.0.0.1",
         AUTH=str(options.auth).lower(),
         # Functions get the endpoint, the region and (without --auth) the keys from here.
-        AWS_ENDPOINT_URL=f"http://127.0.0.1:{options.port}",
+        AWS_ENDPOINT_URL=options.function_endpoint or f"http://127.0.0.1:{options.port}",
         AWS_DEFAULT_REGION="us-east-1",
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",
