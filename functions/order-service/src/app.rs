@@ -5,10 +5,11 @@ use std::time::Duration;
 use domain_events::Timestamp;
 use dynamodb_store::{Page, Position, StoreError};
 use futures_util::{StreamExt, stream};
+use problem_details::IdempotencyKey;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Basket, Command, Decision, IdempotencyKey, NoTotal, Order, Priced, Status, decide},
+    domain::{Basket, Command, Decision, NoTotal, Order, Priced, Status, decide},
     repository::{Condition, Insertion, NotChanged, Repository},
 };
 
@@ -90,7 +91,7 @@ impl Orders {
         basket: Basket,
     ) -> Result<Placed, OrderError> {
         let fingerprint = basket.fingerprint();
-        let order = Order::place(key.order_id(user_id), user_id, basket, Timestamp::now());
+        let order = Order::place(Order::id_under(key, user_id), user_id, basket, Timestamp::now());
         match self.repository.insert(order.clone(), fingerprint.clone()).await? {
             Insertion::Inserted => Ok(Placed { order, replayed: false }),
             Insertion::Taken { order, fingerprint: taken_by } if taken_by.as_ref() == Some(&fingerprint) => {

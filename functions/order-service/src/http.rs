@@ -5,24 +5,21 @@ mod bodies;
 
 use access_token::{Admin, Caller};
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use dynamodb_store::{CursorError, StoreError};
-use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts};
-use problem_details::{IfMatch, InvalidValue, Json, PathId, Problem, Query};
+use http::{HeaderValue, StatusCode, header::LOCATION};
+use problem_details::{IdempotencyKey, IfMatch, Json, PathId, Problem, Query, Replayed};
 use uuid::Uuid;
 
 use self::bodies::{ListOrders, OrderBody, OrderList, PlaceOrder};
 use crate::{
     OrderService,
     app::{OrderError, Placed},
-    domain::{Canceller, Command, IdempotencyKey, Status},
+    domain::{Canceller, Command, Status},
     repository::Condition,
 };
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 lambda_dispatch::routes! {
     OrderService: place, list, read, cancel, ship, deliver
@@ -60,11 +57,8 @@ async fn place(
     let Placed { order, replayed } = service.orders.place(caller.user_id, &key, body.into()).await?;
     let location =
         HeaderValue::try_from(format!("/api/orders/{}", order.order_id)).map_err(Problem::internal)?;
-    let mut response = (StatusCode::CREATED, [(LOCATION, location)], OrderBody::from(order)).into_response();
-    if replayed {
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    let order = OrderBody::from(order);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Replayed(replayed), order).into_response())
 }
 
 /// List your orders
@@ -211,29 +205,11 @@ fn owner(caller: &Caller) -> Option<Uuid> {
     (!caller.is_admin()).then_some(caller.user_id)
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let wrong = |InvalidValue(detail)| Problem::invalid_field("/Idempotency-Key", detail);
-        let Some(key) = parts.headers.get(IDEMPOTENCY_KEY) else {
-            return Err(wrong(InvalidValue::new("is required: a header with a new value for each order")));
-        };
-        // What is no text at all is refused as an empty one is.
-        Self::try_from(key.to_str().unwrap_or_default()).map_err(wrong)
-    }
-}
-
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         match error {
             OrderError::NotFound => no_such_order(),
-            OrderError::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "Idempotency key reused",
-                "The Idempotency-Key was used for another order; a new order needs a new key.",
-            ),
+            OrderError::KeyReused => Self::idempotency_key_reused(),
             OrderError::Stale => Self::precondition_failed(),
             OrderError::NotCancellable(status) => Self::conflict(
                 "order-not-cancellable",
