@@ -116,6 +116,8 @@ pub const ROUTES: &[Work] = &[
     work("DELETE /api/products/{id}/images/{image_id}", "", "GetItem, TransactWriteItems", 1.0, 4.0, 2.0),
     work("DELETE /api/products/{id}/images/{image_id}", "before it arrives", "2 GetItem, TransactWriteItems", 2.0, 2.0, 0.0),
     work("POST /api/products/{id}/stock", "", "GetItem, TransactWriteItems", 1.0, 2.0, 2.0),
+    work("POST /api/products/{id}/stock", "under a key", "GetItem, TransactWriteItems", 1.0, 4.0, 2.0),
+    work("POST /api/products/{id}/stock", "under a key, again", "GetItem, TransactWriteItems", 1.0, 4.0, 0.0),
     work("DELETE /api/products/{id}", "", "DeleteItem", 0.0, 1.0, 2.0),
     work("GET /api/products", "", "4 Query", 4.0, 0.0, 0.0),
     work("GET /api/products", "next page", "4 Query", 4.0, 0.0, 0.0),

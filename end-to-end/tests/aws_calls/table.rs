@@ -134,6 +134,11 @@ async fn products(shop: &mut Shop) {
     shop.route("PATCH /api/products/{id}", "", &admin, &path, with(price)).await;
     let stock = format!("{path}/stock");
     shop.route("POST /api/products/{id}/stock", "", &admin, &stock, with(json!({ "change": -3 }))).await;
+    for case in ["under a key", "under a key, again"] {
+        let delivery =
+            |request: HttpEvent| request.header("idempotency-key", "delivery").json(&json!({ "change": 3 }));
+        shop.route("POST /api/products/{id}/stock", case, &admin, &stock, delivery).await;
+    }
     shop.route("DELETE /api/products/{id}", "", &admin, &path, plain).await;
     shop.stream("products", None).await;
     let gone = shop.new_product(&admin, "kitchen").await;

@@ -1,11 +1,14 @@
 /// The stock of an order: what is decided about it, and what becomes of it.
 mod reservation;
 
+use std::fmt;
+
 use deserr::Deserr;
 use domain_events::{Currency, Money, Timestamp};
 use image_uploads::Image;
-use problem_details::{InputErrors, InvalidValue};
+use problem_details::{IdempotencyKey, InputErrors, InvalidValue};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub(crate) use self::reservation::{Line, RejectionReason, Reservation, ReservationState, units_by_product};
@@ -132,6 +135,24 @@ pub(crate) struct Stock(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserr)]
 #[deserr(error = InputErrors, try_from(i64) = StockChange::try_from -> InvalidValue)]
 pub(crate) struct StockChange(i64);
+
+/// Stands for one change of the stock that its client may ask for repeatedly: nobody else has the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OnceKey(String);
+
+impl OnceKey {
+    /// The key that a client has given to what it wants done once.
+    pub(crate) fn new(user_id: Uuid, key: &IdempotencyKey) -> Self {
+        let hash = Sha256::new().chain_update(user_id.as_bytes()).chain_update(key.as_str()).finalize();
+        Self(format!("{hash:x}"))
+    }
+}
+
+impl fmt::Display for OnceKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
 
 impl ProductName {
     pub(crate) fn as_str(&self) -> &str {

@@ -5,7 +5,7 @@ use lambda_dispatch::{Change, Content, Fact, HandlerError, Message};
 use crate::{
     ProductService,
     domain::{Line, Product, Reservation, ReservationState},
-    repository::{ProductRow, ReservationRow},
+    repository::{ProductRow, ReservationRow, StockChangeRow},
 };
 
 /// The queue that tells of the files of pictures.
@@ -54,8 +54,10 @@ pub(crate) fn fact(change: &Change) -> Result<Option<Fact>, HandlerError> {
         product_fact(change).map(Some)
     } else if row.has("upload_state") {
         Ok(image_uploads::removed(change)?.map(|removed| image_fact(removed, change.time())))
+    } else if row.has(StockChangeRow::MARK) {
+        Ok(None)
     } else {
-        Err("the row is no product, no reservation and no upload".into())
+        Err("the row is no product, no reservation, no upload and no change of stock".into())
     }
 }
 

@@ -17,7 +17,8 @@ use http::{
     header::{CACHE_CONTROL, ETAG, LOCATION},
 };
 use problem_details::{
-    EntityTag, IfMatch, IfNoneMatch, InputErrors, Json, PageLimit, PathId, Problem, Query,
+    EntityTag, IdempotencyKey, IfMatch, IfNoneMatch, InputErrors, Json, PageLimit, PathId, Problem, Query,
+    Replayed,
 };
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
@@ -25,8 +26,8 @@ use utoipa::IntoParams;
 use self::bodies::{NewProductBody, PatchBody, ProductBody, ProductList, ReplacementBody, StockBody};
 use crate::{
     ProductService,
-    domain::{Category, Product, ProductChange, Stock},
-    repository::ProductError,
+    domain::{Category, OnceKey, Product, ProductChange, Stock},
+    repository::{ProductError, StockOrder, Stocked},
 };
 
 lambda_dispatch::routes! {
@@ -192,30 +193,42 @@ async fn remove(
 }
 
 /// Adds units to the stock or takes some from it
+///
+/// Repeated under the same `Idempotency-Key`, the request changes nothing more and is answered with the product as it is
+/// by then and the header `Idempotency-Replayed: true`. Keys are remembered for a week.
 #[utoipa::path(
     post, path = "/api/products/{id}/stock", operation_id = "change_stock", tag = "products", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The product's id"),
+        ("idempotency-key" = Option<String>, Header, description = "1 to 255 visible ASCII characters, new for each \
+            change", min_length = 1, max_length = 255, example = "delivery-4711"),
         ("if-match" = Option<String>, Header, description = "The version that is to be changed", example = "\"3\""),
     ),
     request_body = StockBody,
     responses(
         (status = 200, description = "The product as it is now", body = ProductBody,
-            headers(("etag" = String, description = "The product's version in quotes"))),
+            headers(
+                ("etag" = String, description = "The product's version in quotes"),
+                ("idempotency-replayed" = Option<String>, description = "`true` if the stock had been changed before"),
+            )),
         (status = 409, description = "`insufficient-stock`: fewer units are there than were to be taken. \
             `too-much-stock`: more would be there than a product can have."),
         (status = 412, description = "`stale-version`: the product is at another version"),
+        (status = 422, description = "`idempotency-key-reused`: the key was used for another change"),
     )
 )]
 async fn change_stock(
     State(service): State<ProductService>,
-    _: Admin,
-    PathId(id): PathId,
-    IfMatch(version): IfMatch,
+    Admin(caller): Admin,
+    PathId(product_id): PathId,
+    key: Option<IdempotencyKey>,
+    IfMatch(expected): IfMatch,
     Json(StockBody { change }): Json<StockBody>,
-) -> Result<Tagged, Problem> {
-    let product = service.repository.change_stock(id, change, version, service.clock.now()).await?;
-    Ok(tagged(&service, product).await?)
+) -> Result<(Replayed, Tagged), Problem> {
+    let once = key.map(|key| OnceKey::new(caller.user_id, &key));
+    let order = StockOrder { product_id, change, expected, once };
+    let Stocked { product, replayed } = service.repository.change_stock(&order, service.clock.now()).await?;
+    Ok((Replayed(replayed), tagged(&service, product).await?))
 }
 
 /// The tag of a page: ids and versions stand for all that it says, but for when the addresses in it were signed.
@@ -290,6 +303,7 @@ impl From<ProductError> for Problem {
                 let detail = format!("A product can't have more than {} units in stock.", Stock::MAX);
                 Self::conflict("too-much-stock", "Too much stock", detail)
             }
+            ProductError::KeyReused => Self::idempotency_key_reused(),
             ProductError::TooManyImages => {
                 let detail = format!("A product can't have more than {} images.", Product::MAX_IMAGES);
                 Self::conflict("too-many-images", "Too many images", detail)

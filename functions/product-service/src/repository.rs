@@ -2,21 +2,23 @@
 mod images;
 /// The rows of stock reservations, and the transactions that take and return stock.
 mod reservations;
+/// Changes of the stock, and what is remembered of those that may be repeated.
+mod stock;
 
 use domain_events::{Money, Timestamp};
 use dynamodb_store::{
-    Consistency, Feed, FeedEntry, Item, Key, Page, Position, Reason, StoreError, Table, Transaction,
-    TransactionError, Update, from_item,
+    Consistency, Feed, FeedEntry, Key, Page, Position, Reason, StoreError, Table, Update, from_item,
 };
 use image_uploads::UploadError;
 use serde::{Deserialize, Serialize};
 use telemetry::Trace;
 use uuid::Uuid;
 
-pub(crate) use self::reservations::{Outcome, ReservationRow};
-use crate::domain::{
-    Category, Description, Product, ProductChange, ProductImage, ProductName, Stock, StockChange,
+pub(crate) use self::{
+    reservations::{Outcome, ReservationRow},
+    stock::{StockChangeRow, StockOrder, Stocked},
 };
+use crate::domain::{Category, Description, Product, ProductChange, ProductImage, ProductName, Stock};
 
 const KEY: &str = "product_id";
 const CATEGORY_INDEX: &str = "category-created_at-index";
@@ -40,6 +42,8 @@ pub(crate) enum ProductError {
     InsufficientStock { available: u32 },
     #[error("stock would exceed {}", Stock::MAX)]
     TooMuchStock,
+    #[error("the key was used for another change of the stock")]
+    KeyReused,
     #[error("the product has as many pictures as it can have")]
     TooManyImages,
     #[error("the product has no such picture")]
@@ -153,38 +157,6 @@ impl Repository {
         }
         delete.send().await.map_err(ProductError::of_change)
     }
-
-    /// Adds to the stock or takes from it, never beyond its bounds; if a version is expected, only at that one.
-    pub(crate) async fn change_stock(
-        &self,
-        id: Uuid,
-        change: StockChange,
-        expected: Option<u64>,
-        at: Timestamp,
-    ) -> Result<Product, ProductError> {
-        let units = change.units();
-        let update = touch(self.table.update(Key::new(KEY, id)), at).add("stock", units);
-        let update = if units < 0 {
-            update.if_at_least("stock", -units)
-        } else {
-            update.if_at_most("stock", i64::from(Stock::MAX) - units)
-        };
-        let update = match expected {
-            Some(version) => update.if_version(version),
-            None => update,
-        };
-        // A transaction of one, because only transactions carry a token: when an answer is lost and the call is
-        // repeated, the units are still added once.
-        match Transaction::new(&self.table).update(update).commit().await {
-            Ok(()) => self.product(id, Consistency::Strong).await,
-            Err(TransactionError::Cancelled(reasons)) => match <[Reason; 1]>::try_from(reasons) {
-                Ok([Reason::ConditionFailed(row)]) => Err(ProductError::of_stock(row, change, expected)),
-                Ok([other]) => Err(rejected(&[other]).into()),
-                Err(reasons) => Err(rejected(&reasons).into()),
-            },
-            Err(TransactionError::Store(error)) => Err(error.into()),
-        }
-    }
 }
 
 impl ProductError {
@@ -195,17 +167,6 @@ impl ProductError {
             StoreError::ConditionFailed { item: None } => Self::NotFound,
             StoreError::ConditionFailed { item: Some(_) } => Self::StaleVersion,
             error => Self::Store(error),
-        }
-    }
-
-    /// What it means that a change of the stock failed on a row.
-    fn of_stock(row: Option<Item>, change: StockChange, expected: Option<u64>) -> Self {
-        match row.map(from_item::<ProductRow>) {
-            None => Self::NotFound,
-            Some(Err(error)) => Self::Store(error),
-            Some(Ok(row)) if expected.is_some_and(|version| version != row.version) => Self::StaleVersion,
-            Some(Ok(row)) if change.units() < 0 => Self::InsufficientStock { available: row.stock },
-            Some(Ok(_)) => Self::TooMuchStock,
         }
     }
 }

@@ -181,7 +181,7 @@ mod tests {
     use dynamodb_store::Table;
     use test_support::{Emulator, TestTable};
 
-    use super::*;
+    use super::{super::StockOrder, *};
     use crate::domain::{Category, Description, NewProduct, ProductChange, ProductName, StockChange};
 
     const ORDER: Uuid = Uuid::from_u128(1);
@@ -239,8 +239,9 @@ mod tests {
     async fn a_reservation_is_overtaken_by_falling_stock() {
         let shelf = Shelf::with_stock(5).await;
         let decided = shelf.decided().await;
-        let less = StockChange::try_from(-3).unwrap();
-        shelf.repository.change_stock(shelf.product.product_id, less, None, Timestamp::now()).await.unwrap();
+        let (product_id, change) = (shelf.product.product_id, StockChange::try_from(-3).unwrap());
+        let less = StockOrder { product_id, change, expected: None, once: None };
+        shelf.repository.change_stock(&less, Timestamp::now()).await.unwrap();
         assert_eq!(shelf.repository.reserve(&decided).await.unwrap(), Outcome::Overtaken);
         assert_eq!(shelf.stock().await, 2);
     }

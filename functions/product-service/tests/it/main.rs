@@ -8,6 +8,7 @@ mod lists;
 mod products;
 mod samples;
 mod stock;
+mod stock_changes;
 mod stream;
 
 use access_token::{AccessTokens, Role};
