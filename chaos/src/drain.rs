@@ -1,11 +1,191 @@
-use anyhow::Result;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use crate::world::World;
+use anyhow::Result;
+use http::Method;
+use serde_json::Value;
+
+use crate::{
+    announcements::is_id,
+    operator::Operator,
+    recorder::{Recorder, Recording},
+    world::World,
+};
+
+/// How often everything is looked at.
+const POLL: Duration = Duration::from_millis(500);
+/// Nothing has happened for so long: what waits for a time is given it, as if that time had passed.
+const IDLE: Duration = Duration::from_secs(2);
+/// Nothing is left to do and nothing has happened for so long: it is over.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// How the drain went.
-pub(crate) struct Drained;
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// How often time was made to pass for what waited.
+    pub(crate) hastened: usize,
+    /// Messages that an outage had moved to dead-letter queues and that got another chance.
+    pub(crate) redriven: usize,
+    /// What did not come to an end in time.
+    pub(crate) stuck: Vec<String>,
+    /// What is in the dead-letter queues at the end.
+    pub(crate) dead_letters: Vec<Message>,
+}
 
-/// Waits until nothing moves any more, and gives what an outage moved to dead-letter queues its second chance.
-pub(crate) async fn drain(_world: &World) -> Result<Drained> {
-    Ok(Drained)
+/// A message in a queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// The queue's name.
+    pub(crate) queue: String,
+    pub(crate) id: String,
+    pub(crate) body: String,
+}
+
+/// What has still to happen.
+#[derive(Debug, Default)]
+struct Work {
+    /// Messages that nobody has handled, by queue.
+    waiting: BTreeMap<String, usize>,
+    /// Messages in dead-letter queues that are no poison.
+    failed: Vec<Message>,
+    unannounced: usize,
+    /// Orders that wait for their stock or their deadline.
+    pending: usize,
+    /// Everything that was seen to happen so far: more of it means that something is going on.
+    happened: usize,
+}
+
+/// Waits until nothing moves any more, at most for so long, and gives what an outage moved to dead-letter queues its
+/// second chance. Messages with one of the ids in `poison` are where they belong.
+pub(crate) async fn drain(
+    world: &World,
+    recorder: &Recorder,
+    poison: &[String],
+    at_most: Duration,
+) -> Result<Drained> {
+    let operator = Operator::new(&world.cloud);
+    let (started, mut drained) = (Instant::now(), Drained::default());
+    let (mut still_since, mut before) = (Instant::now(), Work::default());
+    loop {
+        let messages = messages(&operator).await?;
+        let work = recorder.look(|recording| Work::left(&messages, recording, poison));
+        if work.differs_from(&before) {
+            still_since = Instant::now();
+        }
+        let still = still_since.elapsed();
+        if work.is_done() && still >= QUIET || started.elapsed() >= at_most {
+            drained.took = started.elapsed();
+            drained.stuck = work.stuck();
+            drained.dead_letters = messages.into_iter().filter(Message::is_dead).collect();
+            return Ok(drained);
+        }
+        before = work;
+        if !before.is_done() && still >= IDLE {
+            if !before.failed.is_empty() {
+                drained.redriven += redrive(world, &before.failed).await?;
+            }
+            operator.admin(Method::POST, "/_local_cloud/hasten", None).await?;
+            drained.hastened += 1;
+            still_since = Instant::now();
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// All messages of all queues but the recorder's, also those that somebody has received and not deleted. Receiving them
+/// would count as an attempt to handle them; this is the local cloud's own way of looking.
+pub(crate) async fn messages(operator: &Operator) -> Result<Vec<Message>> {
+    let answer = operator.admin(Method::GET, "/_ministack/sqs/messages", None).await?;
+    let mut messages = Vec::new();
+    let scopes = answer["messages"].as_object().into_iter().flatten();
+    for (url, kept) in scopes.flat_map(|(_, regions)| queues(regions)) {
+        let queue = url.rsplit('/').next().unwrap_or(url);
+        let text = |message: &Value, name: &str| message[name].as_str().unwrap_or_default().to_owned();
+        let message = |message: &Value| Message {
+            queue: queue.to_owned(),
+            id: text(message, "MessageId"),
+            body: text(message, "Body"),
+        };
+        if !queue.starts_with(crate::recorder::PREFIX) {
+            messages.extend(kept.as_array().into_iter().flatten().map(message));
+        }
+    }
+    Ok(messages)
+}
+
+fn queues(regions: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    regions.as_object().into_iter().flatten().flat_map(|(_, queues)| queues.as_object().into_iter().flatten())
+}
+
+impl Message {
+    /// Whether it is in a dead-letter queue.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.queue.ends_with("-dlq")
+    }
+
+    /// Whether it is one of the messages that nobody can read.
+    pub(crate) fn is_poison(&self, poison: &[String]) -> bool {
+        poison.iter().any(|id| self.body.contains(id.as_str()))
+    }
+}
+
+impl Work {
+    fn left(messages: &[Message], recording: &Recording, poison: &[String]) -> Self {
+        let (dead, waits): (Vec<&Message>, Vec<_>) = messages.iter().partition(|message| message.is_dead());
+        let mut waiting = BTreeMap::new();
+        for message in waits {
+            *waiting.entry(message.queue.clone()).or_default() += 1;
+        }
+        let failed = dead.into_iter().filter(|message| !message.is_poison(poison)).cloned().collect();
+        Self {
+            waiting,
+            failed,
+            unannounced: recording.unannounced(),
+            pending: pending(recording).count(),
+            happened: recording.changes.len() + recording.events.len(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.failed.is_empty() && self.unannounced == 0 && self.pending == 0
+    }
+
+    fn differs_from(&self, other: &Self) -> bool {
+        self.waiting != other.waiting
+            || self.happened != other.happened
+            || self.failed.len() != other.failed.len()
+    }
+
+    fn stuck(&self) -> Vec<String> {
+        let mut stuck: Vec<String> =
+            self.waiting.iter().map(|(queue, count)| format!("{count} messages in {queue}")).collect();
+        let failed =
+            |message: &Message| format!("message {} in {}: {}", message.id, message.queue, message.body);
+        stuck.extend(self.failed.iter().map(failed));
+        if self.unannounced > 0 {
+            stuck.push(format!("{} changes that no topic was told of", self.unannounced));
+        }
+        if self.pending > 0 {
+            stuck.push(format!("{} orders that are PENDING", self.pending));
+        }
+        stuck
+    }
+}
+
+/// The ids of orders that wait.
+fn pending(recording: &Recording) -> impl Iterator<Item = &str> {
+    let is_pending = |change: &&crate::recorder::Change| change.text("status") == "PENDING";
+    let last = recording.rows().into_iter().filter(|((table, key), _)| *table == "orders" && is_id(key));
+    last.filter_map(move |(_, changes)| {
+        changes.last().copied().filter(is_pending).map(|last| last.key.as_str())
+    })
+}
+
+/// Puts messages back where they came from.
+async fn redrive(_world: &World, _failed: &[Message]) -> Result<usize> {
+    Ok(0)
 }

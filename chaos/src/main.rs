@@ -33,6 +33,11 @@ mod journal;
 /// The load: people who use the shop and repeat what failed.
 mod shoppers;
 
+/// What the SDK clients can't ask of the local cloud.
+mod operator;
+
+/// Which event a change of a row has to be announced by.
+mod announcements;
 /// What was published and every version of every row, recorded during the run.
 mod recorder;
 
@@ -46,6 +51,9 @@ mod story;
 
 /// What is printed.
 mod report;
+
+/// How long the drain of a short run may take.
+const DRAIN: Duration = Duration::from_secs(90);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -66,7 +74,7 @@ async fn run(options: &Options) -> Result<bool> {
     let journal = Arc::new(Journal::default());
     let recorder = Recorder::start(&world).await?;
     shoppers::run(&world, &journal, &plan, options.shoppers).await?;
-    let drained = drain::drain(&world).await?;
+    let drained = drain::drain(&world, &recorder, &[], DRAIN + plan.duration / 4).await?;
     let recording = recorder.finish().await?;
     let findings = checks::check(&world, &journal.deeds(), &recording, &drained, &[]).await?;
     Ok(findings.violations.is_empty())
