@@ -59,6 +59,13 @@ impl Journal {
         }
     }
 
+    /// Whether a try of a deed may have been carried out although nobody was told so.
+    pub(crate) fn was_unknown(&self, number: usize) -> bool {
+        let entries = self.entries();
+        let deed = entries.deeds.get(number);
+        deed.is_some_and(|deed| deed.attempts.iter().any(|attempt| attempt.outcome.is_unknown()))
+    }
+
     /// How far it is by now.
     pub(crate) fn progress(&self) -> Progress {
         self.entries().progress

@@ -1,16 +1,69 @@
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use tokio::{task::JoinSet, time::Instant};
 
-use crate::{journal::Journal, plan::Plan, world::World};
+use crate::{
+    journal::Journal,
+    plan::{Kind, Plan},
+    world::World,
+};
+
+/// Those who run the shop.
+mod admin;
+/// HTTP.
+mod client;
+/// Those who buy.
+mod customer;
+/// What all of them know of the shop.
+mod market;
+/// What a customer knows of an order.
+mod own_order;
+/// What all of them can: insist, and keep a session.
+mod person;
+/// Access tokens, also those of a server whose clock is off.
+mod token;
+
+use admin::Admin;
+use customer::Customer;
+use market::Market;
+use person::Person;
+use token::Secret;
+
+/// One of so many is an admin, and the first one.
+const PEOPLE_PER_ADMIN: usize = 6;
 
 /// Uses the shop for as long as the plan says, with so many people at once; ends when each of them is done with what
 /// they wanted.
+///
+/// Everybody draws from a generator of their own. What they do is the same for one seed as far as they are answered the
+/// same; who comes first to what is the machine's choice.
 pub(crate) async fn run(
-    _world: &Arc<World>,
-    _journal: &Arc<Journal>,
-    _plan: &Arc<Plan>,
-    _shoppers: usize,
+    world: &Arc<World>,
+    journal: &Arc<Journal>,
+    plan: &Arc<Plan>,
+    shoppers: usize,
 ) -> Result<()> {
+    let until = Instant::now() + plan.duration;
+    let secret = Arc::new(Secret::read(world).await?);
+    let market = Arc::new(Market::default());
+    let person = |number| Person::new(number, plan.seed, &world.api, journal, &secret);
+    let skewed_tokens = plan.has(Kind::TokenSkew);
+
+    let mut first = Admin::new(person(0), &market, skewed_tokens);
+    first.open_shop(until).await;
+    ensure!(market.offers() > 0, "there is nothing to buy in this shop");
+    let mut people = JoinSet::new();
+    people.spawn(first.run(until));
+    for number in 1..shoppers {
+        if number % PEOPLE_PER_ADMIN == 0 {
+            people.spawn(Admin::new(person(number), &market, skewed_tokens).run(until));
+        } else {
+            people.spawn(Customer::new(person(number), &market, skewed_tokens).run(until));
+        }
+    }
+    while let Some(ended) = people.join_next().await {
+        ended.context("a shopper is gone")?;
+    }
     Ok(())
 }

@@ -1,0 +1,164 @@
+use std::{sync::Arc, time::Duration};
+
+use access_token::Role;
+use rand::RngExt;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    client::{IDEMPOTENCY_KEY, Request},
+    market::{Market, Offer},
+    person::Person,
+};
+use crate::journal::What;
+
+/// The longest that an admin thinks between two things.
+const THINKING: Duration = Duration::from_millis(400);
+
+/// What is on offer from the start: a few products that everybody wants, and little of them.
+const FIRST_HOT: usize = 4;
+const FIRST_OTHERS: usize = 16;
+
+/// Products beyond which no more are made.
+const MOST_OFFERS: usize = 60;
+
+/// Somebody who runs the shop.
+pub(super) struct Admin {
+    person: Person,
+    market: Arc<Market>,
+    skewed_tokens: bool,
+    /// The last change of a stock that was made, to be asked for once more.
+    last_change: Option<StockChange>,
+}
+
+#[derive(Clone)]
+struct StockChange {
+    product_id: String,
+    change: i64,
+    key: String,
+}
+
+impl Admin {
+    pub(super) fn new(person: Person, market: &Arc<Market>, skewed_tokens: bool) -> Self {
+        Self { person, market: Arc::clone(market), skewed_tokens, last_change: None }
+    }
+
+    /// Puts the first products on offer, so that there is something to buy.
+    pub(super) async fn open_shop(&mut self, until: Instant) {
+        self.take_office(until).await;
+        while self.market.offers() < FIRST_HOT + FIRST_OTHERS && Instant::now() < until {
+            self.create_product(self.market.offers() < FIRST_HOT).await;
+        }
+    }
+
+    /// Runs the shop until then.
+    pub(super) async fn run(mut self, until: Instant) {
+        self.take_office(until).await;
+        while Instant::now() < until {
+            self.person.think(THINKING).await;
+            match self.person.rng.random_range(0..100) {
+                0..45 => self.see_to_an_order().await,
+                45..75 => self.change_stock().await,
+                75..80 => self.change_stock_again().await,
+                80..85 if self.market.offers() < MOST_OFFERS => self.create_product(false).await,
+                85..88 => {
+                    self.person.renew().await;
+                }
+                88..92 if self.skewed_tokens => self.person.skew(Role::Admin),
+                _ => self.see_to_an_order().await,
+            }
+        }
+    }
+
+    async fn take_office(&mut self, until: Instant) {
+        while self.person.account.is_none() && Instant::now() < until {
+            self.person.become_somebody(Role::Admin).await;
+        }
+    }
+
+    async fn create_product(&mut self, hot: bool) {
+        let rng = &mut self.person.rng;
+        let (name, category, stock) = if hot {
+            ("Slide rule", "Favourites", rng.random_range(5..25))
+        } else {
+            ("Coffee mug", "Shelf", rng.random_range(100..1000))
+        };
+        let price = json!({ "amount": rng.random_range(100..10_000), "currency": "EUR" });
+        let body = json!({ "name": name, "category": category, "price": price, "stock": stock });
+        let wanted =
+            self.person.ask(What::CreateProduct { stock }, Request::post("/api/products", body)).await;
+        let Some(wanted) = wanted else { return };
+        match wanted.reply.text("product_id") {
+            Some(product_id) if wanted.reply.status == 201 && wanted.reply.body["stock"] == stock => {
+                self.market.offer(Offer { product_id, hot });
+            }
+            _ => self.person.complain(&wanted, "not the product that was asked for"),
+        }
+    }
+
+    async fn change_stock(&mut self) {
+        let Some(Offer { product_id, hot }) = self.market.pick(&mut self.person.rng) else { return };
+        let (most, share_of_losses) = if hot { (12, 0.25) } else { (40, 0.5) };
+        let units = self.person.rng.random_range(1..=most);
+        let change = if self.person.rng.random_bool(share_of_losses) { -units } else { units };
+        let key = self.person.new_id().to_string();
+        self.submit(StockChange { product_id, change, key }).await;
+    }
+
+    /// The change that was answered is asked for once more: it is the same change.
+    async fn change_stock_again(&mut self) {
+        if let Some(change) = self.last_change.clone() {
+            self.submit(change).await;
+        }
+    }
+
+    async fn submit(&mut self, wish: StockChange) {
+        let StockChange { product_id, change, key } = wish.clone();
+        let path = format!("/api/products/{product_id}/stock");
+        let request = Request::post(path, json!({ "change": change })).with(IDEMPOTENCY_KEY, &key);
+        let what = What::ChangeStock { product_id: product_id.clone(), change, key };
+        let Some(wanted) = self.person.ask(what, request).await else { return };
+        match wanted.reply.status {
+            200 if wanted.reply.body["product_id"] == product_id => self.last_change = Some(wish),
+            409 if change < 0 => {}
+            _ => self.person.complain(&wanted, "neither changed nor too little in stock"),
+        }
+    }
+
+    /// Ships, delivers or cancels an order, mostly after a look at it.
+    async fn see_to_an_order(&mut self) {
+        let Some(order_id) = self.market.order(&mut self.person.rng) else { return };
+        if self.person.rng.random_bool(0.2) {
+            return self.command(order_id, "ship").await;
+        }
+        let request = Request::get(format!("/api/orders/{order_id}"));
+        let what = What::ReadOrder { order_id: order_id.clone() };
+        let Some(wanted) = self.person.ask(what, request).await else { return };
+        if wanted.reply.status != 200 {
+            return self.person.complain(&wanted, "an order that was placed can't be read");
+        }
+        match wanted.reply.body["status"].as_str() {
+            Some("PENDING") => {}
+            Some("CONFIRMED") if self.person.rng.random_bool(0.15) => self.command(order_id, "cancel").await,
+            Some("CONFIRMED") => self.command(order_id, "ship").await,
+            Some("SHIPPED") => self.command(order_id, "deliver").await,
+            _ => self.market.settled(&order_id),
+        }
+    }
+
+    async fn command(&mut self, order_id: String, verb: &str) {
+        let request = Request::command(format!("/api/orders/{order_id}/{verb}"));
+        let (what, becomes) = match verb {
+            "ship" => (What::Ship { order_id }, "SHIPPED"),
+            "deliver" => (What::Deliver { order_id }, "DELIVERED"),
+            _ => (What::Cancel { order_id }, "CANCELLED"),
+        };
+        let Some(wanted) = self.person.ask(what, request).await else { return };
+        match wanted.reply.status {
+            200 if wanted.reply.body["status"] == becomes => {}
+            // Somebody else was faster.
+            409 => {}
+            _ => self.person.complain(&wanted, "neither done nor too late for it"),
+        }
+    }
+}
