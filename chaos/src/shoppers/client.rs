@@ -10,16 +10,15 @@ use hyper_util::{
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// Nobody waits longer for an answer. The API itself gives up later: then a request is repeated while the one before is
-/// still being carried out.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A client of the shop's API.
 pub(super) struct ApiClient {
     http: Client<HttpConnector, Full<Bytes>>,
     api: String,
+    /// Nobody waits longer for an answer. The API itself gives up later: then a request is repeated while the one before
+    /// is still being carried out.
+    patience: Duration,
 }
 
 /// A request, to be sent as often as it takes.
@@ -82,17 +81,18 @@ impl Reply {
 
 impl ApiClient {
     /// A client that calls from this address.
-    pub(super) fn new(api: &str, from: IpAddr) -> Self {
+    pub(super) fn new(api: &str, from: IpAddr, patience: Duration) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_local_address(Some(from));
-        Self { http: Client::builder(TokioExecutor::new()).build(connector), api: api.to_owned() }
+        let http = Client::builder(TokioExecutor::new()).build(connector);
+        Self { http, api: api.to_owned(), patience }
     }
 
     /// Sends it once. An error says why nobody knows what became of it.
     pub(super) async fn send(&self, request: &Request, token: Option<&str>) -> Result<Reply, String> {
-        match timeout(PATIENCE, self.exchange(request, token)).await {
+        match timeout(self.patience, self.exchange(request, token)).await {
             Ok(reply) => reply,
-            Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+            Err(_) => Err(format!("no answer within {:?}", self.patience)),
         }
     }
 

@@ -1,5 +1,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
+    ops::Range,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -19,6 +20,9 @@ use crate::journal::{Attempt, Journal, Outcome, What};
 
 /// What does not come right within this time won't any more.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Milliseconds that one or the other waits for a single answer.
+const FOR_AN_ANSWER: Range<u64> = 3_000..10_000;
 
 /// Pauses between tries grow from the first to the last, each by chance between nothing and all of it.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -72,12 +76,14 @@ impl Person {
     ) -> Self {
         // The shop counts failed logins by source: shoppers don't share one.
         let host = u8::try_from(number % 250).unwrap_or_default() + 2;
+        let mut rng = StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 48));
+        let for_an_answer = Duration::from_millis(rng.random_range(FOR_AN_ANSWER));
         Self {
             number,
-            client: ApiClient::new(api, IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))),
+            client: ApiClient::new(api, IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), for_an_answer),
             journal: Arc::clone(journal),
             secret: Arc::clone(secret),
-            rng: StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 48)),
+            rng,
             account: None,
         }
     }
