@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import botocore.config
 
 LAUNCHER = Path(__file__).parent / "launcher.py"
 FIXTURES = Path(__file__).parent / "fixtures"
+TEMPLATE = FIXTURES / "template.yaml"
 ACCOUNT = "000000000000"
 DEADLINE_S = 5
 
@@ -43,6 +45,7 @@ class Cloud:
         self.journal = self.folder / "journal"
         self.log = open(self.folder / "log", "w+b")
         self.port = free_port()
+        self._stream_is_paused = False
         self.session = boto3.Session()  # Clouds start on several threads, and a session is not for sharing.
         self.process = subprocess.Popen(
             [sys.executable, LAUNCHER, "--port", str(self.port), "--auth", *options],
@@ -76,10 +79,20 @@ class Cloud:
             if self.process.poll() is not None:
                 self.log.seek(0)
                 raise RuntimeError(f"the launcher ended: {self.log.read().decode()}")
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            try:
+                return self.request(f"http://127.0.0.1:{self.port}/_ministack/health").status == 200
+            except OSError:
+                return False
 
         eventually(started, deadline_s=20)
+
+    def restart(self) -> None:
+        """Have the process begin anew with its state, and await that it answers again."""
+        with socket.create_connection(("127.0.0.1", self.port), DEADLINE_S) as connection:
+            self.process.send_signal(signal.SIGHUP)
+            with contextlib.suppress(ConnectionResetError):
+                connection.recv(1)  # The end of what was before.
+        self._await_start()
 
     def client(self, service: str, access_key: str = ACCOUNT, secret_key: str = "test", token: str | None = None):
         return self.session.client(
@@ -126,8 +139,7 @@ class Cloud:
         s3, bucket = self.client("s3", account), f"code-{account}"
         s3.create_bucket(Bucket=bucket)
         s3.put_object(Bucket=bucket, Key="function.zip", Body=code.getvalue())
-        template = (FIXTURES / "template.yaml").read_text()
-        stack = self.create_stack("test", template, account, CodeBucket=bucket, Journal=str(self.journal))
+        stack = self.create_stack("test", TEMPLATE.read_text(), account, CodeBucket=bucket, Journal=str(self.journal))
         if stack["StackStatus"] != "CREATE_COMPLETE":
             raise RuntimeError(f"{stack['StackStatus']}: {stack.get('StackStatusReason')}")
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -172,8 +184,9 @@ class Cloud:
 
     def request(self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None,
                 method: str | None = None, api_id: str | None = None) -> Answer:
-        api = f"http://127.0.0.1:{self.port}/_aws/execute-api/{api_id or self.outputs['ApiId']}"
-        url = path if path.startswith("http") else api + path
+        url = path
+        if not path.startswith("http"):
+            url = f"http://127.0.0.1:{self.port}/_aws/execute-api/{api_id or self.outputs['ApiId']}{path}"
         try:
             with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}, method=method)) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
@@ -203,14 +216,27 @@ class Cloud:
     def put_rows(self, *rows: dict[str, Any]) -> list[str]:
         """Write rows with new ids, which the stream's mapping then finds all at once."""
         ids = [str(uuid.uuid4()) for _ in rows]
-        functions, dynamodb = self.client("lambda"), self.client("dynamodb")
+        with self.paused_stream():
+            for key, row in zip(ids, rows):
+                self.client("dynamodb").put_item(TableName="table", Item={"id": {"S": key}, **row})
+        return ids
+
+    @contextlib.contextmanager
+    def paused_stream(self):
+        """Keep the function from what is in the stream for a while."""
+        if self._stream_is_paused:
+            yield
+            return
+        functions = self.client("lambda")
         mapping, = (known["UUID"] for known in functions.list_event_source_mappings()["EventSourceMappings"]
                     if "dynamodb" in known["EventSourceArn"])
         functions.update_event_source_mapping(UUID=mapping, Enabled=False)
-        for key, row in zip(ids, rows):
-            dynamodb.put_item(TableName="table", Item={"id": {"S": key}, **row})
-        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
-        return ids
+        self._stream_is_paused = True
+        try:
+            yield
+        finally:
+            self._stream_is_paused = False
+            functions.update_event_source_mapping(UUID=mapping, Enabled=True)
 
     def batches_with(self, ids: list[str]) -> list[list[str]]:
         """The stream batches so far that held some of these rows, as lists of their ids."""

@@ -39,21 +39,12 @@ class Faults:
     repeat_batch: float = 0.0
 
 
-@dataclasses.dataclass
-class _Instruments:
-    faults: Faults = dataclasses.field(default_factory=Faults)
-    injected: Counter[str] = dataclasses.field(default_factory=Counter)
-    decided: Counter[str] = dataclasses.field(default_factory=Counter)
-    # Receipt handles of the messages that functions have at this moment.
-    held: set[str] = dataclasses.field(default_factory=set)
-
-    def dice(self, source: str) -> random.Random:
-        """What decides the next time."""
-        self.decided[source] += 1
-        return random.Random(f"{self.faults.seed} {source} {self.decided[source]}")
-
-
-_instruments = _Instruments()
+_faults = Faults()
+_injected: Counter[str] = Counter()
+# How often something was decided, by source.
+_decided: Counter[str] = Counter()
+# Receipt handles of the messages that functions have at this moment.
+_held: set[str] = set()
 
 
 def install() -> None:
@@ -86,18 +77,29 @@ def _with_addresses(serve: Callable) -> Callable:
 def _answer(method: str, name: str, body: bytes) -> tuple[int, Any]:
     match method, name:
         case "PUT", "faults":
-            try:
-                _instruments.faults = Faults(**json.loads(body))
-            except (TypeError, ValueError) as error:
-                return 400, {"message": str(error)}
-            return 200, dataclasses.asdict(_instruments.faults)
+            return _set_faults(body)
         case "GET", "faults":
-            return 200, {fault: _instruments.injected[fault] for fault in ["duplicated", "delayed", "repeated"]}
+            return 200, {fault: _injected[fault] for fault in ["duplicated", "delayed", "repeated"]}
         case "POST", "hasten":
             return 200, {"hastened": _hasten()}
         case "GET", "functions":
             return 200, _functions()
     return 404, {"message": "unknown instrument"}
+
+
+def _set_faults(body: bytes) -> tuple[int, Any]:
+    global _faults
+    try:
+        _faults = Faults(**json.loads(body))
+    except (TypeError, ValueError) as error:
+        return 400, {"message": str(error)}
+    return 200, dataclasses.asdict(_faults)
+
+
+def _dice(source: str) -> random.Random:
+    """What decides the next time."""
+    _decided[source] += 1
+    return random.Random(f"{_faults.seed} {source} {_decided[source]}")
 
 
 def _disturb_queues() -> None:
@@ -115,15 +117,15 @@ def _disturb_queues() -> None:
 
 
 def _disturb(queue: dict[str, Any], message: dict[str, Any]) -> None:
-    faults, dice = _instruments.faults, _instruments.dice(queue["name"])
+    faults, dice = _faults, _dice(queue["name"])
     message["decided"] = True
     due = max(message["visible_at"], time.time())
     if dice.random() < faults.duplicate:
         queue["messages"].append({**message, "visible_at": due + faults.delay_seconds * dice.random()})
-        _instruments.injected["duplicated"] += 1
+        _injected["duplicated"] += 1
     if dice.random() < faults.delay:
         message["visible_at"] = due + faults.delay_seconds * dice.random()
-        _instruments.injected["delayed"] += 1
+        _injected["delayed"] += 1
 
 
 def _know_what_is_held() -> None:
@@ -131,11 +133,11 @@ def _know_what_is_held() -> None:
 
     def run_known(mapping, function, event, batch, *queue):
         held = {message["receipt_handle"] for message in batch}
-        _instruments.held |= held
+        _held.update(held)
         try:
             return run(mapping, function, event, batch, *queue)
         finally:
-            _instruments.held -= held
+            _held.difference_update(held)
 
     lambda_svc._run_sqs_batch = run_known
 
@@ -146,7 +148,7 @@ def _hasten() -> int:
     with sqs._queues_lock:
         for _, queue in sqs._queues.all_items():
             for message in queue["messages"]:
-                if message["visible_at"] > now and message["receipt_handle"] not in _instruments.held:
+                if message["visible_at"] > now and message["receipt_handle"] not in _held:
                     message["visible_at"] = now
                     hastened += 1
     lambda_svc._esm_wake.set()
@@ -154,8 +156,8 @@ def _hasten() -> int:
 
 
 def _answer_is_lost(mapping: dict[str, Any]) -> bool:
-    lost = _instruments.dice(mapping["EventSourceArn"]).random() < _instruments.faults.repeat_batch
-    _instruments.injected["repeated"] += lost
+    lost = _dice(mapping["EventSourceArn"]).random() < _faults.repeat_batch
+    _injected["repeated"] += lost
     return lost
 
 

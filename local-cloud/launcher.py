@@ -9,12 +9,15 @@ every account's 12-digit key, is the account's owner and may do everything that 
 The cloud listens on 127.0.0.1 and answers on http://127.0.0.1:<port>/_ministack/health once it is
 ready. Every correction of an upstream behaviour is a function of its own in `corrections/`; the environment
 variable `LOCAL_CLOUD_WITHOUT=name,name` leaves single ones out. What tests do to it is in `instruments.py`. State lives
-in memory and ends with the process.
+in memory and ends with the process, unless `--state` gives it a folder.
 """
 
 import argparse
 import os
+import signal
+import socket
 import sys
+from pathlib import Path
 
 # What the emulator and the native functions need of the machine. Function processes inherit the emulator's
 # whole environment, and on AWS they would see none of the developer's.
@@ -23,25 +26,41 @@ INHERITED = ("PATH", "HOME", "TMPDIR", "LANG")
 
 def main() -> None:
     options = _options()
-    without = [name for name in os.environ.get("LOCAL_CLOUD_WITHOUT", "").split(",") if name]
+    without = os.environ.get("LOCAL_CLOUD_WITHOUT", "")
+    command = [sys.executable, *sys.argv]
+    if options.state:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Until there is something to restart.
     _set_environment(options)
 
     # Imported only now, because MiniStack reads its settings from the environment while it is imported.
     import corrections
     import instruments
+    import state
     from ministack import app
     from ministack.core import lambda_runtime
 
     try:
-        corrections.apply(without)
+        corrections.apply(name for name in without.split(",") if name)
     except ValueError as error:
         sys.exit(f"local cloud: {error}")
     instruments.install()
+
+    def restart() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.closerange(3, 1 << 16)  # The listener among them, which would live on.
+        _reserve(options.port)
+        os.execve(sys.executable, command, os.environ | {"LOCAL_CLOUD_WITHOUT": without})
+
+    kept = state.State(options.state, restart) if options.state else None
+    if kept:
+        kept.install()
     sys.argv = sys.argv[:1]  # MiniStack has options of its own.
     try:
         app.main()
     finally:
         lambda_runtime.reset()
+        if kept:
+            kept.close()
 
 
 def _options() -> argparse.Namespace:
@@ -51,7 +70,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--function-endpoint", metavar="URL",
         help="where functions find AWS, for a proxy between them and the cloud (default: the cloud)")
+    parser.add_argument(
+        "--state", metavar="FOLDER", type=Path,
+        help="keep the state in this folder; SIGHUP restarts the cloud with it (default: it ends with the process)")
     return parser.parse_args()
+
+
+def _reserve(port: int) -> None:
+    """Keep the port from being given to somebody's connection until this process listens again."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", port))
+    os.set_inheritable(holder.detach(), True)
 
 
 def _set_environment(options: argparse.Namespace) -> None:
