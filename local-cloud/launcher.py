@@ -47,6 +47,7 @@ def main() -> None:
 
     def restart() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        sys.stdout.flush()
         os.closerange(3, 1 << 16)  # The listener among them, which would live on.
         _reserve(options.port)
         os.execve(sys.executable, command, os.environ | {"LOCAL_CLOUD_WITHOUT": without})

@@ -8,13 +8,13 @@ since handlers run on the event loop, and no function, since all are ended first
 import asyncio
 import gc
 import importlib
+import logging
 import os
 import pickle
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ministack import app
 from ministack.core import lambda_runtime
@@ -127,24 +127,25 @@ class State:
         self._restarts = True
         loop = asyncio.get_running_loop()
         end = loop.time() + QUIET_DEADLINE_S
-        while processes := _end_functions():
-            for process in processes:
-                await asyncio.to_thread(process.wait)
-        while (lambda_svc._inflight_total or lambda_svc._esm_inflight) and loop.time() < end:
+        while loop.time() < end and (_end_functions() or lambda_svc._inflight_total or lambda_svc._esm_inflight):
             await asyncio.sleep(QUIET_POLL_S)
-            _end_functions()
-        self.save()
+        try:
+            self.save()
+        except BaseException:
+            logging.exception("the state can't be saved: no restart")
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
         self._start()
 
 
-def _end_functions() -> list[Any]:
-    """End every process of a function; the processes that there were."""
+def _end_functions() -> bool:
+    """End every process of a function; tell whether there was one."""
     with lambda_runtime._lock:
         workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
     running = [process for worker in workers if (process := worker._proc) and process.poll() is None]
     for process in running:
         process.kill()
-    return running
+    return bool(running)
 
 
 async def _poll_once_reachable() -> None:

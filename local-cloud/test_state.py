@@ -54,6 +54,14 @@ class Restart(unittest.TestCase):
         self.assertEqual(self.cloud.batches_with(unread), [unread, unread[1:], unread[1:]])
         self.assertEqual(self.cloud.batches_with(before), [before])
 
+        # Tries of before count: the second one is the last.
+        given_up = self.cloud.put_rows({"raise": {"BOOL": True}})
+        eventually(lambda: self.cloud.batches_with(given_up))
+        self.cloud.restart()
+        after = self.cloud.put_rows({})
+        eventually(lambda: [after[0]] in self.cloud.batches_with(after), deadline_s=10)
+        self.assertEqual(self.cloud.batches_with(given_up), [given_up] * 2)
+
     def test_what_was_deployed_and_stored_is_there(self):
         bucket = {"Bucket": f"objects-{ACCOUNT}", "Key": "thing"}
         version = self.cloud.client("s3").put_object(**bucket, Body=b"kept")["VersionId"]
@@ -63,8 +71,11 @@ class Restart(unittest.TestCase):
         self.cloud.client("sqs").send_message(QueueUrl=self.queue("queue"), MessageBody="twice")
         eventually(lambda: self.got("twice") == 2)
         lines = self.lines()
+        functions = [function["pid"] for function in self.cloud.instrument("GET", "functions")]
+        self.assertTrue(functions)
 
         self.cloud.restart()
+        self.assertEqual([pid for pid in functions if Path(f"/proc/{pid}").exists()], [])
         self.assertIsNone(self.cloud.process.poll(), "the process is the same")
         self.assertEqual(self.cloud.instrument("GET", "faults")["duplicated"], 1)
         self.cloud.instrument("PUT", "faults", {"seed": 0})
