@@ -8,6 +8,8 @@ mod http;
 mod openapi;
 /// The way out: topic, dead-letter queue, retry times.
 mod outbox;
+/// How long to wait before something is tried again.
+mod patience;
 /// Routes and their documentation out of one list.
 mod routes;
 /// What a service has to be.

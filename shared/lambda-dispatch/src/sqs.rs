@@ -15,6 +15,7 @@ use tracing::{error, info};
 use crate::{
     Content, Dispatcher, HandlerError, Message, Service,
     batch::{BatchAnswer, MARGIN, OutOfTime, isolated, time_left},
+    patience::time_away,
 };
 
 /// Messages of one batch under way at the same time. They mostly wait for the network.
@@ -66,7 +67,7 @@ impl<S: Service> Dispatcher<S> {
         Ok(Some(message_id))
     }
 
-    /// Handles one message within its time, and after a failure brings its next delivery forward.
+    /// Handles one message within its time, and after a failure sets the time of its next delivery.
     async fn isolated_message(
         &self,
         message: SqsMessage,
@@ -86,8 +87,8 @@ impl<S: Service> Dispatcher<S> {
             // Out of the margin, if nothing else is left: the answer to the batch must not wait for it.
             let time = deadline.saturating_duration_since(Instant::now()).max(MARGIN / 4);
             if let Err(error) = isolated(time, retry).await {
-                // Harmless: the message comes back when its visibility timeout is over, only later than need be.
-                info!(message_id, error = %telemetry::chain(&*error), "the retry could not be brought forward");
+                // Harmless: the message comes back when its visibility timeout is over.
+                info!(message_id, error = %telemetry::chain(&*error), "the time of the retry could not be set");
             }
         }
         result
@@ -149,12 +150,17 @@ struct Unreadable(#[source] HandlerError);
 
 /// How long a failed message stays away, if its visibility timeout is not the right time.
 ///
-/// What can't be read is on its way to the dead-letter queue and need not linger. Any other failure is tried again
-/// soon, once: most pass in a second. One that lasts longer, an outage perhaps, is given the minutes of the visibility
-/// timeout before the last try, so that it does not empty the queues into their dead-letter queues.
+/// What can't be read is on its way to the dead-letter queue and need not linger. Any other failure is tried again after
+/// some seconds, and then after some minutes, so that an outage does not empty the queues into their dead-letter queues.
+/// What ran out of time gets that of the queue, and makes no call in the last moments of an invocation.
 fn next_try(cause: &(dyn std::error::Error + 'static), receive_count: u32) -> Option<Duration> {
-    let soon = receive_count == 1 && !cause.is::<OutOfTime>();
-    if cause.is::<Unreadable>() || soon { Some(Duration::from_secs(1)) } else { None }
+    if cause.is::<Unreadable>() {
+        Some(Duration::from_secs(1))
+    } else if cause.is::<OutOfTime>() {
+        None
+    } else {
+        Some(time_away(receive_count))
+    }
 }
 
 fn receive_count(message: &SqsMessage) -> u32 {

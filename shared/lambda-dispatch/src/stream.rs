@@ -8,12 +8,13 @@ use lambda_runtime::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     Change, Dispatcher, HandlerError, Service,
     batch::{BatchAnswer, Panicked, isolated, time_left},
     outbox::{EntryFailure, Outgoing},
+    patience::Patience,
 };
 
 #[derive(Deserialize)]
@@ -101,50 +102,60 @@ impl<S: Service> Dispatcher<S> {
     }
 
     /// Publishes in order, ten at a time; `Err` is the lowest sequence number that was not published.
+    ///
+    /// What the topic does not take is tried again here for some seconds, together with all that follows it: an event never
+    /// comes after a later one for the last time.
     async fn publish(
         &self,
         pending: &[Outgoing<'_>],
         deadline: Instant,
         published: &mut usize,
     ) -> Result<(), String> {
-        for chunk in pending.chunks(Outgoing::BATCH) {
-            let time = deadline.saturating_duration_since(Instant::now());
-            let failures = isolated(time, self.outbox.publish(chunk)).await.map_err(|cause| {
-                error!(trigger = "stream", error = %telemetry::chain(&*cause), "publishing failed");
-                chunk[0].sequence_number.clone()
-            })?;
-            *published += chunk.len() - failures.len();
-            self.settle(chunk, failures, deadline).await?;
-        }
-        Ok(())
-    }
-
-    /// Decides about entries that the topic did not take: what is wrong with the entry itself is set aside,
-    /// everything else is repeated.
-    async fn settle(
-        &self,
-        chunk: &[Outgoing<'_>],
-        failures: Vec<EntryFailure>,
-        deadline: Instant,
-    ) -> Result<(), String> {
-        for failure in failures {
-            // A failure of an entry that was not sent is a fault of the topic: it counts against the first one.
-            let entry = chunk.get(failure.index).unwrap_or(&chunk[0]);
-            if failure.permanent {
-                let reason = format!("the topic refuses the event: {}", failure.reason);
-                self.set_aside(entry.record, &entry.sequence_number, reason, deadline).await?;
-            } else {
-                let sequence_number = &entry.sequence_number;
-                error!(
-                    trigger = "stream",
-                    sequence_number,
-                    error = failure.reason,
-                    "publishing an event failed"
-                );
+        let mut rest = pending;
+        let mut patience = Patience::until(deadline);
+        while !rest.is_empty() {
+            let chunk = &rest[..rest.len().min(Outgoing::BATCH)];
+            let Progress { done, set_aside, failure } = self.publish_chunk(chunk, deadline).await?;
+            *published += done.saturating_sub(set_aside);
+            rest = &rest[done..];
+            if done > 0 {
+                patience.renew();
+            }
+            let (Some(failure), [next, ..]) = (failure, rest) else { continue };
+            let sequence_number = &next.sequence_number;
+            warn!(trigger = "stream", sequence_number, error = failure, "publishing did not succeed");
+            if !patience.another_try().await {
+                error!(trigger = "stream", sequence_number, error = failure, "publishing failed");
                 return Err(sequence_number.clone());
             }
         }
         Ok(())
+    }
+
+    /// Publishes up to ten events in one call. What is wrong with an entry itself is set aside, everything else that the
+    /// topic did not take has to be repeated. `Err` as in [`publish`](Self::publish).
+    async fn publish_chunk(&self, chunk: &[Outgoing<'_>], deadline: Instant) -> Result<Progress, String> {
+        let time = deadline.saturating_duration_since(Instant::now());
+        let failures = match isolated(time, self.outbox.publish(chunk)).await {
+            Ok(failures) => failures,
+            Err(cause) => {
+                let failure = Some(telemetry::chain(&*cause).to_string());
+                return Ok(Progress { done: 0, set_aside: 0, failure });
+            }
+        };
+        let mut set_aside = 0;
+        for EntryFailure { index, permanent, reason } in failures {
+            // A failure of an entry that was not sent is a fault of the topic: it counts against the first one.
+            let index = if index < chunk.len() { index } else { 0 };
+            if !permanent {
+                return Ok(Progress { done: index, set_aside, failure: Some(reason) });
+            }
+            let Outgoing { record, sequence_number, .. } = &chunk[index];
+            let reason = format!("the topic refuses the event: {reason}");
+            self.set_aside(record, sequence_number, reason, deadline).await?;
+            set_aside += 1;
+        }
+        Ok(Progress { done: chunk.len(), set_aside, failure: None })
     }
 
     /// Puts a record whole into the stream's dead-letter queue; `Err` is its sequence number if even that
@@ -157,10 +168,27 @@ impl<S: Service> Dispatcher<S> {
         deadline: Instant,
     ) -> Result<(), String> {
         error!(trigger = "stream", sequence_number, error = reason, "record set aside");
-        let time = deadline.saturating_duration_since(Instant::now());
-        isolated(time, self.outbox.set_aside(record, &reason)).await.map_err(|error| {
-            error!(trigger = "stream", sequence_number, error = %telemetry::chain(&*error), "setting aside failed");
-            sequence_number.to_owned()
-        })
+        let mut patience = Patience::until(deadline);
+        loop {
+            let time = deadline.saturating_duration_since(Instant::now());
+            let Err(cause) = isolated(time, self.outbox.set_aside(record, &reason)).await else {
+                return Ok(());
+            };
+            if !patience.another_try().await {
+                let error = telemetry::chain(&*cause);
+                error!(trigger = "stream", sequence_number, %error, "setting aside failed");
+                return Err(sequence_number.to_owned());
+            }
+        }
     }
+}
+
+/// What became of the events of one call.
+struct Progress {
+    /// Events at its beginning with which nothing is left to do.
+    done: usize,
+    /// How many of these were set aside.
+    set_aside: usize,
+    /// Why the next one has to be repeated.
+    failure: Option<String>,
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use test_support::door::{self, message_id};
@@ -67,29 +67,33 @@ async fn the_service_sees_the_queue_without_the_environment() {
     assert_eq!(*probe.handled.lock().unwrap(), [("probe-requests".to_owned(), "a".to_owned())]);
 }
 
-/// The visibility timeouts that were set when a message failed at its first, second and third delivery.
-async fn delays(body: &str) -> Vec<Option<u64>> {
+/// The visibility timeouts, in seconds, of ten messages of one batch that fail when they are received for this time.
+async fn times_away(body: &str, receive_count: u32) -> Vec<u64> {
     let (_, door) = Probe::door();
-    let mut delays = Vec::new();
-    for receive_count in 1..=3 {
-        let before = door.topic().retried().len();
-        door.invoke(&door::sqs_redelivery("test-probes", [body], receive_count)).await.unwrap();
-        let retried = door.topic().retried().split_off(before);
-        assert!(retried.iter().all(|retried| retried.queue_url.ends_with("/test-probes")));
-        delays.push(retried.first().map(|retried| retried.seconds));
-    }
-    delays
+    door.invoke(&door::sqs_redelivery("test-probes", [body; 10], receive_count)).await.unwrap();
+    let retried = door.topic().retried();
+    assert!(retried.iter().all(|retried| retried.queue_url.ends_with("/test-probes")));
+    assert_eq!(retried.iter().map(|retried| &retried.receipt_handle).collect::<BTreeSet<_>>().len(), 10);
+    retried.iter().map(|retried| retried.seconds).collect()
 }
 
 #[tokio::test]
-async fn a_failed_message_is_tried_again_soon_and_then_given_the_time_of_the_queue() {
-    assert_eq!(delays(&event("fail")).await, [Some(1), None, None]);
-    assert_eq!(delays(&event("panic")).await, [Some(1), None, None]);
+async fn a_failed_message_stays_away_for_seconds_and_then_for_minutes_and_a_batch_does_not_come_back_at_once()
+{
+    for failure in ["fail", "panic"] {
+        for (receive_count, range) in [(1, 2..=7), (2, 90..=270), (3, 90..=270)] {
+            let times = times_away(&event(failure), receive_count).await;
+            assert!(times.iter().all(|time| range.contains(time)), "{receive_count}: {times:?}");
+            assert!(times.iter().collect::<BTreeSet<_>>().len() > 1, "{receive_count}: {times:?}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn an_unreadable_message_is_soon_where_it_ends() {
-    assert_eq!(delays("nonsense").await, [Some(1), Some(1), Some(1)]);
+    for receive_count in 1..=3 {
+        assert_eq!(times_away("nonsense", receive_count).await, [1; 10]);
+    }
 }
 
 #[tokio::test]
