@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use dynamodb_store::{CursorError, StoreError};
+use dynamodb_store::CursorError;
 use http::{HeaderValue, StatusCode, header::LOCATION};
 use problem_details::{IdempotencyKey, IfMatch, Json, PathId, Problem, Query, Replayed};
 use uuid::Uuid;
@@ -221,15 +221,11 @@ impl From<OrderError> for Problem {
                 "Wrong status",
                 format!("This is not possible for an order that is {}.", status.name()),
             ),
-            OrderError::Store(error) => unavailable_or_internal(error),
+            OrderError::Store(error) => Self::failure(error.is_retryable(), error),
         }
     }
 }
 
 fn no_such_order() -> Problem {
     Problem::not_found("There is no such order.")
-}
-
-fn unavailable_or_internal(error: StoreError) -> Problem {
-    if error.is_retryable() { Problem::unavailable(1).caused_by(error) } else { Problem::internal(error) }
 }

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use deserr::Deserr;
-use dynamodb_store::{Consistency, CursorError, StoreError};
+use dynamodb_store::{Consistency, CursorError};
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
@@ -309,14 +309,8 @@ impl From<ProductError> for Problem {
                 Self::conflict("too-many-images", "Too many images", detail)
             }
             ProductError::NoSuchImage => Self::not_found("The product has no image with this id."),
-            ProductError::Uploads(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
-            ProductError::Uploads(error) => Self::internal(error),
-            ProductError::Store(error) => of_store(error),
+            ProductError::Uploads(error) => Self::failure(error.is_retryable(), error),
+            ProductError::Store(error) => Self::failure(error.is_retryable(), error),
         }
     }
-}
-
-/// What is busy or out of reach passes; the rest is a fault.
-fn of_store(error: StoreError) -> Problem {
-    if error.is_retryable() { Problem::unavailable(1).caused_by(error) } else { Problem::internal(error) }
 }

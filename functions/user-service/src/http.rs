@@ -344,13 +344,11 @@ impl From<AccountError> for Problem {
             }
             AccountError::KnownPassword => known_password("/new_password"),
             AccountError::Stale => Self::precondition_failed(),
-            AccountError::Store(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
-            AccountError::Upload(error) if error.is_retryable() => Self::unavailable(1).caused_by(error),
-            error @ (AccountError::Store(_)
-            | AccountError::Hashing(_)
-            | AccountError::Signing(_)
-            | AccountError::Random(_)
-            | AccountError::Upload(_)) => Self::internal(error),
+            AccountError::Store(error) => Self::failure(error.is_retryable(), error),
+            AccountError::Upload(error) => Self::failure(error.is_retryable(), error),
+            error @ (AccountError::Hashing(_) | AccountError::Signing(_) | AccountError::Random(_)) => {
+                Self::internal(error)
+            }
         }
     }
 }

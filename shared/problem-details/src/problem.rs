@@ -164,6 +164,11 @@ impl Problem {
         .with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// What something that the service needs has failed with: 503 if that passes, 500 if it does not.
+    pub fn failure(passes: bool, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        if passes { Self::unavailable(1).caused_by(cause) } else { Self::internal(cause) }
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
