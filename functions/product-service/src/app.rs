@@ -1,18 +1,20 @@
+/// Orders for the same product at the same time.
+mod counters;
 /// Pictures of products: asking for them, and what becomes of their files.
 mod images;
 /// What products were last seen to be offered for.
 mod known_offers;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use dynamodb_store::StoreError;
 use uuid::Uuid;
 
-pub(crate) use self::known_offers::KnownOffers;
+pub(crate) use self::{counters::Counters, known_offers::KnownOffers};
 use crate::{
     ProductService,
     domain::{Line, NewProduct, Product, Reservation, ReservationState},
-    repository::Outcome,
+    repository::{Outcome, ReservationRow},
 };
 
 /// How often a decision about an order's stock is made anew because the rows had changed meanwhile. Each time
@@ -26,6 +28,9 @@ pub(crate) enum StockError {
     Contended(Uuid),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Of orders that were served together.
+    #[error("{0}")]
+    Together(#[from] Arc<StoreError>),
 }
 
 impl ProductService {
@@ -63,9 +68,12 @@ impl ProductService {
         Err(StockError::Contended(order_id))
     }
 
-    async fn reserve(&self, reservation: &Reservation) -> Result<Outcome, StoreError> {
-        let outcome = self.repository.reserve(reservation).await?;
-        if outcome == Outcome::Written && reservation.state == ReservationState::Reserved {
+    async fn reserve(&self, reservation: &Reservation) -> Result<Outcome, StockError> {
+        if reservation.state != ReservationState::Reserved {
+            return Ok(self.repository.reserve(reservation).await?);
+        }
+        let outcome = self.counters.reserve(&self.repository, ReservationRow::new(reservation)).await?;
+        if outcome == Outcome::Written {
             self.known_offers.take(&reservation.lines);
         }
         Ok(outcome)

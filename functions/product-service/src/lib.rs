@@ -26,7 +26,10 @@ use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
 use utoipa::openapi::OpenApi;
 
-use crate::{app::KnownOffers, repository::Repository};
+use crate::{
+    app::{Counters, KnownOffers},
+    repository::Repository,
+};
 
 /// The pictures of products, in their bucket and in the table.
 pub const IMAGES: Kind = Kind { prefix: "images", key: "product_id" };
@@ -39,6 +42,7 @@ pub struct ProductService {
     tokens: AccessTokens,
     cursors: Cursors,
     known_offers: KnownOffers,
+    counters: Counters,
     images: ImageUploads,
     clock: Clock,
 }
@@ -67,6 +71,7 @@ impl ProductService {
             secret,
             cursors,
             known_offers: KnownOffers::default(),
+            counters: Counters::default(),
             images,
             clock,
         }

@@ -15,7 +15,7 @@ use telemetry::Trace;
 use uuid::Uuid;
 
 pub(crate) use self::{
-    reservations::{Outcome, ReservationRow},
+    reservations::{Outcome, ReservationRow, Together},
     stock::{StockChangeRow, StockOrder, Stocked},
 };
 use crate::domain::{Category, Description, Product, ProductChange, ProductImage, ProductName, Stock};

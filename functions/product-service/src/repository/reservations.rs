@@ -22,6 +22,23 @@ pub(crate) enum Outcome {
     Overtaken,
 }
 
+/// What became of reservations that were to be written at once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Together {
+    /// All of them are written.
+    Written,
+    /// None is, because the orders at these positions have their reservations already.
+    Decided(Vec<usize>),
+    /// None is, because of the products: there are too few units for all, or the price is another.
+    Changed,
+    /// None is, because others kept writing the same products.
+    Rivals,
+}
+
+/// Rows that one transaction can have.
+const MOST_ROWS: usize = 100;
+
 /// A reservation as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ReservationRow {
@@ -81,18 +98,44 @@ impl Repository {
     /// Writes an order's first reservation and, if it is one that takes stock, takes all of it: under the condition
     /// that there still is enough, at the same prices.
     pub(crate) async fn reserve(&self, reservation: &Reservation) -> Result<Outcome, StoreError> {
-        let mut transaction = Transaction::new(&self.table).create(KEY, &ReservationRow::new(reservation));
-        if reservation.state == ReservationState::Reserved {
-            let prices: BTreeMap<_, _> =
-                reservation.lines.iter().map(|line| (line.product_id, line.unit_price)).collect();
-            for (product_id, units) in units_by_product(&reservation.lines) {
-                let units = signed(units);
-                let product = self.table.update(Key::new(KEY, product_id)).add("stock", -units);
-                let product = product.if_at_least("stock", units).if_equals("price", prices[&product_id]);
-                transaction = transaction.update(touch(product, reservation.updated_at));
+        Ok(match self.reserve_together(&[&ReservationRow::new(reservation)]).await? {
+            Together::Written => Outcome::Written,
+            Together::Decided(_) | Together::Changed | Together::Rivals => Outcome::Overtaken,
+        })
+    }
+
+    /// Writes the first reservations of several orders, which [fit together](ReservationRow::fit_together), and takes the
+    /// stock of all of them or of none.
+    pub(crate) async fn reserve_together(&self, rows: &[&ReservationRow]) -> Result<Together, StoreError> {
+        let create = |transaction: Transaction, row: &&ReservationRow| transaction.create(KEY, row);
+        let mut transaction = rows.iter().fold(Transaction::new(&self.table), create);
+        let taken = rows.iter().filter(|row| row.state == ReservationState::Reserved);
+        let lines: Vec<Line> = taken.flat_map(|row| row.lines.iter().copied()).collect();
+        let prices: BTreeMap<_, _> = lines.iter().map(|line| (line.product_id, line.unit_price)).collect();
+        for (product_id, units) in units_by_product(&lines) {
+            let units = signed(units);
+            let product = self.table.update(Key::new(KEY, product_id)).add("stock", -units);
+            let product = product.if_at_least("stock", units).if_equals("price", prices[&product_id]);
+            let latest = rows.iter().map(|row| row.updated_at).max();
+            transaction = transaction.update(touch(product, latest.unwrap_or_else(Timestamp::now)));
+        }
+        match transaction.commit().await {
+            Ok(()) => Ok(Together::Written),
+            Err(TransactionError::Store(StoreError::Conflict(_))) => Ok(Together::Rivals),
+            Err(TransactionError::Store(error)) => Err(error),
+            Err(TransactionError::Cancelled(reasons)) => {
+                let failed = reasons.iter().enumerate();
+                let failed = failed.filter(|(_, reason)| matches!(reason, Reason::ConditionFailed(_)));
+                let failed: Vec<usize> = failed.map(|(position, _)| position).collect();
+                let decided: Vec<usize> =
+                    failed.iter().copied().filter(|position| *position < rows.len()).collect();
+                match (failed.is_empty(), decided.is_empty()) {
+                    (true, _) => Err(rejected(&reasons)),
+                    (false, true) => Ok(Together::Changed),
+                    (false, false) => Ok(Together::Decided(decided)),
+                }
             }
         }
-        outcome(transaction.commit().await)
     }
 
     /// Gives back what a reservation took, once, to those of its products that still exist.
@@ -118,7 +161,28 @@ impl Repository {
 }
 
 impl ReservationRow {
-    fn new(reservation: &Reservation) -> Self {
+    /// Whether all of these, each of which takes stock, can be written at once: they are of different orders, have the
+    /// same prices, and are not too many.
+    pub(crate) fn fit_together<'a>(rows: impl Iterator<Item = &'a Self>) -> bool {
+        let (mut orders, mut prices) = (HashSet::new(), HashMap::new());
+        for row in rows {
+            let same_prices = row
+                .lines
+                .iter()
+                .all(|line| *prices.entry(line.product_id).or_insert(line.unit_price) == line.unit_price);
+            if !same_prices || !orders.insert(row.order_id) {
+                return false;
+            }
+        }
+        orders.len() + prices.len() <= MOST_ROWS
+    }
+
+    /// One of the products that it takes.
+    pub(crate) fn first_product(&self) -> Uuid {
+        self.lines.iter().map(|line| line.product_id).min().unwrap_or_default()
+    }
+
+    pub(crate) fn new(reservation: &Reservation) -> Self {
         let takes_stock = reservation.state == ReservationState::Reserved;
         Self {
             product_id: row_id(reservation.order_id),
