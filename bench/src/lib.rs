@@ -12,6 +12,8 @@ mod event;
 pub mod function;
 /// What becomes of calls when there are many rows.
 pub mod growth;
+/// Everybody orders one product.
+pub mod hot_product;
 /// HTTP/1.1, as little as is needed.
 pub mod http1;
 /// The order of all measurements.
@@ -26,6 +28,8 @@ mod quota;
 pub mod report;
 /// The stand-in for the Lambda Runtime API.
 pub mod runtime_api;
+/// Minutes under load: does anything grow?
+pub mod soak;
 /// Percentiles.
 pub mod stats;
 /// The stand-in for AWS.

@@ -12,9 +12,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    growth,
+    growth, hot_product,
     measure::{Bench, Plan, THIS_BUILD},
     report::Report,
+    soak,
     store::{self, Transport},
     targets::{TARGETS, Target},
 };
@@ -37,6 +38,10 @@ struct Cli {
 enum Command {
     /// Measure reads and pages of lists with a thousand rows and with a million
     Growth(GrowthOptions),
+    /// Call the services for minutes, and see whether their memory, descriptors or threads grow
+    Soak(soak::Options),
+    /// Simulate that thousands order one product at once
+    HotProduct(hot_product::Options),
     /// The process that stands for AWS, and talks to the one that measures
     #[command(hide = true)]
     Store {
@@ -103,6 +108,10 @@ fn main() -> ExitCode {
     let outcome = match command {
         None => bench::stop_on_signals().and_then(|()| run(options)),
         Some(Command::Growth(options)) => bench::stop_on_signals().and_then(|()| run_growth(options)),
+        Some(Command::HotProduct(options)) => {
+            bench::stop_on_signals().and_then(|()| run_hot_product(&options))
+        }
+        Some(Command::Soak(options)) => bench::stop_on_signals().and_then(|()| run_soak(&options)),
         Some(Command::Store { template }) => store::serve(&template),
     };
     match outcome {
@@ -160,6 +169,28 @@ fn run_growth(options: GrowthOptions) -> Result<()> {
     println!("\n{}", report.text());
     println!("Written: growth.json in {}", options.out.display());
     Ok(())
+}
+
+fn run_hot_product(options: &hot_product::Options) -> Result<()> {
+    let root = std::env::current_dir()?;
+    let work = root.join("target/bench");
+    let _turn = turn(&work)?;
+    let report = hot_product::run(&root, &work, options)?;
+    report.write(&options.out)?;
+    println!("{}", report.text());
+    println!("Written: hot-product.json in {}", options.out.display());
+    report.check()
+}
+
+fn run_soak(options: &soak::Options) -> Result<()> {
+    let root = std::env::current_dir()?;
+    let work = root.join("target/bench");
+    let _turn = turn(&work)?;
+    let report = soak::run(&root, &work, options)?;
+    report.write(&options.out)?;
+    println!("\n{}", report.text());
+    println!("Written: soak.json in {}", options.out.display());
+    report.check()
 }
 
 /// Waits until nobody else measures: two at once would measure each other. The turn ends with the file.

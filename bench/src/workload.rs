@@ -152,34 +152,13 @@ impl Workload {
                     data["items"][0]["product_id"] = products[number % products.len()].as_str().into();
                 })
             }
-            Job::OrderProcessing(messages) => {
-                let mut orders = Vec::new();
-                let row = self.order.clone();
-                let batch =
-                    self.batch("order-service", "stock-reserved", messages, |_, event, order_id| {
-                        event["data"]["order_id"] = order_id.into();
-                        let mut row = row.clone();
-                        row["order_id"]["S"] = order_id.into();
-                        orders.push(row);
-                    })?;
-                store.write_rows(ORDERS, &orders)?;
-                Ok(batch)
-            }
+            Job::OrderProcessing(messages) => self.about_pending_orders("stock-reserved", messages, store),
             Job::OrderChanges(records) => {
-                let mut event = self.sample("order-service", "order-changes")?;
-                let record = event["Records"][0].clone();
-                let records = (0..records).map(|number| {
-                    let mut record = record.clone();
+                self.changes("order-service", "order-changes", 0, records, |change| {
                     let id = Uuid::now_v7().to_string();
-                    record["eventID"] = Uuid::now_v7().simple().to_string().into();
-                    let change = &mut record["dynamodb"];
                     change["Keys"]["order_id"]["S"] = id.as_str().into();
                     change["NewImage"]["order_id"]["S"] = id.into();
-                    change["SequenceNumber"] = format!("40000000000000004990{number:05}").into();
-                    record
-                });
-                event["Records"] = records.collect();
-                Ok(event)
+                })
             }
             Job::PutRow => {
                 let mut event = self.sample("order-service", "place-order")?;
@@ -200,8 +179,50 @@ impl Workload {
         }
     }
 
+    /// A batch of so many messages to order-service, each about another pending order.
+    pub(crate) fn about_pending_orders(
+        &mut self,
+        name: &'static str,
+        messages: usize,
+        store: &mut Store,
+    ) -> Result<Event> {
+        let mut orders = Vec::new();
+        let row = self.order.clone();
+        let batch = self.batch("order-service", name, messages, |_, event, order_id| {
+            event["data"]["order_id"] = order_id.into();
+            let mut row = row.clone();
+            row["order_id"]["S"] = order_id.into();
+            orders.push(row);
+        })?;
+        store.write_rows(ORDERS, &orders)?;
+        Ok(batch)
+    }
+
+    /// A stream's batch of so many copies of a record of a sample.
+    pub(crate) fn changes(
+        &mut self,
+        service: &'static str,
+        name: &'static str,
+        record: usize,
+        records: usize,
+        vary: impl Fn(&mut Value),
+    ) -> Result<Event> {
+        let mut event = self.sample(service, name)?;
+        let record = event["Records"][record].clone();
+        let records = (0..records).map(|number| {
+            let mut record = record.clone();
+            record["eventID"] = Uuid::now_v7().simple().to_string().into();
+            let change = &mut record["dynamodb"];
+            vary(change);
+            change["SequenceNumber"] = format!("40000000000000004990{number:05}").into();
+            record
+        });
+        event["Records"] = records.collect();
+        Ok(event)
+    }
+
     /// A queue's batch of so many copies of a sample message, each about an order of its own.
-    fn batch(
+    pub(crate) fn batch(
         &mut self,
         service: &'static str,
         name: &'static str,

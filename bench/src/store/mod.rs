@@ -1,3 +1,5 @@
+/// Several transactions at once.
+mod contention;
 /// The other side.
 mod server;
 
@@ -25,8 +27,12 @@ pub const USERS: &str = "dev-users";
 pub const PRODUCTS: &str = "dev-products";
 /// Table of order-service.
 pub const ORDERS: &str = "dev-orders";
-/// Each table, and what it is called in the template.
-const TABLES: [(&str, &str); 3] = [(USERS, "UserTable"), (PRODUCTS, "ProductTable"), (ORDERS, "OrderTable")];
+/// Each table, what it is called in the template, and its key.
+const TABLES: [(&str, &str, &str); 3] = [
+    (USERS, "UserTable", "user_id"),
+    (PRODUCTS, "ProductTable", "product_id"),
+    (ORDERS, "OrderTable", "order_id"),
+];
 
 /// Lets operators in. It is made up, as everything here.
 pub const API_KEY: &str = "the-api-key-of-a-benchmark";
@@ -93,6 +99,10 @@ enum Command {
     Fill(Box<Filling>, Range<u64>),
     /// Let every answer take this long.
     Latency(Nanos),
+    /// Let a transaction keep its rows for this long, and refuse others meanwhile.
+    Contention(Nanos),
+    /// Which messages were asked to come again, since this was asked last, and in how many seconds?
+    Postponed,
 }
 
 impl Store {
@@ -158,6 +168,18 @@ impl Store {
     /// Lets every answer take so much longer.
     pub fn set_latency(&mut self, latency: Duration) -> Result<()> {
         self.tell(&Command::Latency(latency.as_nanos().try_into()?))
+    }
+
+    /// Lets every transaction keep its rows for so long. Others that want one of them meanwhile are refused, as DynamoDB
+    /// does.
+    pub fn set_contention(&mut self, kept: Duration) -> Result<()> {
+        self.tell(&Command::Contention(kept.as_nanos().try_into()?))
+    }
+
+    /// The receipt handles of messages that functions gave another time to come again, and in how many seconds that is.
+    /// Each is told once.
+    pub(crate) fn postponed(&mut self) -> Result<BTreeMap<String, u64>> {
+        self.tell(&Command::Postponed)
     }
 
     /// Reads the row of a key, in DynamoDB's JSON.

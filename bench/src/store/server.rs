@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fs,
     io::{self, BufRead, Read, Write},
+    mem,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
     sync::{
@@ -27,7 +28,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use yaml_serde::Value as Yaml;
 
-use super::{API_KEY, Access, Command, JWT_SECRET, TABLES};
+use super::{
+    API_KEY, Access, Command, JWT_SECRET, TABLES,
+    contention::{Contention, refusal},
+};
 use crate::{
     clock::{Nanos, now},
     http1::{Connection, Message},
@@ -40,6 +44,7 @@ const CONTACTS: usize = 256;
 struct Aws {
     database: Database,
     latency: AtomicU64,
+    contention: Contention,
     book: Mutex<Book>,
 }
 
@@ -51,6 +56,8 @@ struct Book {
     open: usize,
     open_since: Nanos,
     busy: Nanos,
+    /// Receipt handles of messages, and in how many seconds they come again.
+    postponed: BTreeMap<String, u64>,
 }
 
 /// Serves until the input ends. The first line of output tells where, as JSON; after that each line of input is a
@@ -140,11 +147,16 @@ impl Aws {
         let text =
             fs::read_to_string(template).with_context(|| format!("can't read {}", template.display()))?;
         let yaml: Yaml = yaml_serde::from_str(&text).context("the template is no YAML")?;
-        for (table, resource) in TABLES {
+        for (table, resource, _) in TABLES {
             let request = serde_json::from_value(definition(&yaml, table, resource)?)?;
             database.create_table(request).with_context(|| format!("can't make the table {table}"))?;
         }
-        Ok(Self { database, latency: AtomicU64::default(), book: Mutex::default() })
+        Ok(Self {
+            database,
+            latency: AtomicU64::default(),
+            contention: Contention::default(),
+            book: Mutex::default(),
+        })
     }
 
     fn serve(&self, stream: impl Read + Write) -> io::Result<()> {
@@ -178,18 +190,27 @@ impl Aws {
                 self.latency.store(latency, Ordering::Relaxed);
                 Value::Null
             }
+            Command::Contention(kept) => {
+                self.contention.set(kept);
+                Value::Null
+            }
+            Command::Postponed => json!(mem::take(&mut self.book().postponed)),
         })
     }
 
     fn answer(&self, request: &Message) -> Answer {
         let body = str::from_utf8(&request.body).unwrap_or_default();
-        let Some(target) = request.header("x-amz-target") else { return self.publish(body) };
+        let Some(target) = request.header("x-amz-target") else {
+            let is_listing = request.start.starts_with("GET ");
+            return if is_listing { self.no_objects() } else { self.publish(body) };
+        };
         let (service, operation) = target.split_once('.').unwrap_or_default();
         self.count(operation, 1);
         match service {
             "DynamoDB_20120810" => self.dynamodb(operation, body),
             "secretsmanager" => secret(body),
-            // Queues are asked only for what goes wrong: whoever does, fails.
+            "AmazonSQS" if operation == "ChangeMessageVisibility" => self.postpone(body),
+            // What else queues are asked for is to keep what no function can do: whoever does, fails.
             _ => Answer::refusal(&format!("nobody here answers {target}")),
         }
     }
@@ -203,19 +224,46 @@ impl Aws {
             "GetItem" => perform(body, |request| database.get_item(request)),
             "PutItem" => perform(body, |request| database.put_item(request)),
             "Query" => perform(body, |request| database.query(request)),
-            "TransactWriteItems" => perform(body, |request: TransactWriteItemsRequest| {
-                // The emulator looks through all tokens of the last ten minutes, which DynamoDB does not: each
-                // transaction would take longer than the one before. Nothing is repeated here that needs them.
-                database
-                    .transact_write_items(TransactWriteItemsRequest { client_request_token: None, ..request })
-            }),
+            "TransactWriteItems" => return self.transact(body),
             "UpdateItem" => perform(body, |request| database.update_item(request)),
             _ => return Answer::refusal(&format!("no function may call {operation}")),
         };
-        match outcome {
-            Ok(body) => Answer::json(200, body),
-            Err(error) => Answer::json(error.status_code(), error.to_json()),
-        }
+        Answer::of(outcome)
+    }
+
+    fn transact(&self, body: &str) -> Answer {
+        let _kept = match self.contention.take(&serde_json::from_str(body).unwrap_or_default()) {
+            Ok(kept) => kept,
+            Err(codes) => {
+                let kinds = ["ThrottlingError", "TransactionConflict"];
+                kinds.into_iter().filter(|kind| codes.contains(kind)).for_each(|kind| self.count(kind, 1));
+                return Answer::json(400, refusal(&codes).to_string());
+            }
+        };
+        Answer::of(perform(body, |request: TransactWriteItemsRequest| {
+            // The emulator looks through all tokens of the last ten minutes, which DynamoDB does not: each transaction
+            // would take longer than the one before. Nothing is repeated here that needs them.
+            self.database
+                .transact_write_items(TransactWriteItemsRequest { client_request_token: None, ..request })
+        }))
+    }
+
+    /// SQS `ChangeMessageVisibility`.
+    fn postpone(&self, body: &str) -> Answer {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        let (handle, seconds) = (request["ReceiptHandle"].as_str(), request["VisibilityTimeout"].as_u64());
+        let (Some(handle), Some(seconds)) = (handle, seconds) else {
+            return Answer::refusal("a message and a time are needed");
+        };
+        self.book().postponed.insert(handle.to_owned(), seconds);
+        Answer::json(200, "{}".to_owned())
+    }
+
+    /// S3 `ListObjectVersions` of an empty bucket.
+    fn no_objects(&self) -> Answer {
+        self.count("ListObjectVersions", 1);
+        let body = "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>".to_owned();
+        Answer { status: 200, content_type: "application/xml", body }
     }
 
     /// SNS `PublishBatch`: takes every entry.
@@ -286,6 +334,13 @@ struct Answer {
 }
 
 impl Answer {
+    fn of(outcome: Result<String, DynoxideError>) -> Self {
+        match outcome {
+            Ok(body) => Self::json(200, body),
+            Err(error) => Self::json(error.status_code(), error.to_json()),
+        }
+    }
+
     fn json(status: u16, body: String) -> Self {
         Self { status, content_type: "application/x-amz-json-1.0", body }
     }
@@ -377,6 +432,15 @@ mod tests {
         let answer = aws.publish(form);
         assert_eq!((answer.status, answer.body.matches("<MessageId>").count()), (200, 2));
         assert_eq!(aws.obey(Command::Calls).unwrap(), json!({"PublishBatch": 1, PUBLISHED: 2}));
+    }
+
+    #[test]
+    fn what_messages_are_to_come_again_is_told_once() {
+        let aws = aws();
+        let request = json!({"QueueUrl": "q", "ReceiptHandle": "r", "VisibilityTimeout": 7});
+        assert_eq!(call(&aws, "AmazonSQS.ChangeMessageVisibility", &request).0, 200);
+        assert_eq!(aws.obey(Command::Postponed).unwrap(), json!({"r": 7}));
+        assert_eq!(aws.obey(Command::Postponed).unwrap(), json!({}));
     }
 
     #[test]
