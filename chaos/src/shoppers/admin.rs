@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     client::{IDEMPOTENCY_KEY, Request},
     market::{Market, Offer},
-    person::Person,
+    person::{DOUBLE_CLICKS, Person},
 };
 use crate::journal::What;
 
@@ -86,7 +86,7 @@ impl Admin {
         let price = json!({ "amount": rng.random_range(100..10_000), "currency": "EUR" });
         let body = json!({ "name": name, "category": category, "price": price, "stock": stock });
         let wanted =
-            self.person.ask(What::CreateProduct { stock }, Request::post("/api/products", body)).await;
+            self.person.ask(What::CreateProduct { stock }, &Request::post("/api/products", body)).await;
         let Some(wanted) = wanted else { return };
         match wanted.reply.text("product_id") {
             Some(product_id) if wanted.reply.status == 201 && wanted.reply.body["stock"] == stock => {
@@ -117,11 +117,17 @@ impl Admin {
         let path = format!("/api/products/{product_id}/stock");
         let request = Request::post(path, json!({ "change": change })).with(IDEMPOTENCY_KEY, &key);
         let what = What::ChangeStock { product_id: product_id.clone(), change, key };
-        let Some(wanted) = self.person.ask(what, request).await else { return };
-        match wanted.reply.status {
-            200 if wanted.reply.body["product_id"] == product_id => self.last_change = Some(wish),
-            409 if change < 0 => {}
-            _ => self.person.complain(&wanted, "neither changed nor too little in stock"),
+        let answers = if self.person.rng.random_bool(DOUBLE_CLICKS) {
+            self.person.ask_twice(what, &request).await
+        } else {
+            [self.person.ask(what, &request).await, None]
+        };
+        for wanted in answers.into_iter().flatten() {
+            match wanted.reply.status {
+                200 if wanted.reply.body["product_id"] == product_id => self.last_change = Some(wish.clone()),
+                409 if change < 0 => {}
+                _ => self.person.complain(&wanted, "neither changed nor too little in stock"),
+            }
         }
     }
 
@@ -133,7 +139,7 @@ impl Admin {
         }
         let request = Request::get(format!("/api/orders/{order_id}"));
         let what = What::ReadOrder { order_id: order_id.clone() };
-        let Some(wanted) = self.person.ask(what, request).await else { return };
+        let Some(wanted) = self.person.ask(what, &request).await else { return };
         if wanted.reply.status != 200 {
             return self.person.complain(&wanted, "an order that was placed can't be read");
         }
@@ -153,7 +159,7 @@ impl Admin {
             "deliver" => (What::Deliver { order_id }, "DELIVERED"),
             _ => (What::Cancel { order_id }, "CANCELLED"),
         };
-        let Some(wanted) = self.person.ask(what, request).await else { return };
+        let Some(wanted) = self.person.ask(what, &request).await else { return };
         match wanted.reply.status {
             200 if wanted.reply.body["status"] == becomes => {}
             // Somebody else was faster.

@@ -14,7 +14,7 @@ use super::{
     client::{IDEMPOTENCY_KEY, Request},
     market::Market,
     own_order::OwnOrder,
-    person::{Person, Wanted},
+    person::{DOUBLE_CLICKS, Person, Wanted},
 };
 use crate::journal::What;
 
@@ -165,22 +165,36 @@ impl Customer {
     }
 
     async fn submit(&mut self, index: usize) {
-        let Some(order) = self.orders.get_mut(index) else { return };
+        let order = &self.orders[index];
         let request = Request::post("/api/orders", order.body()).with(IDEMPOTENCY_KEY, &order.key);
-        let Some(wanted) = self.person.ask(order.what(), request).await else { return };
+        let mut answers = if self.person.rng.random_bool(DOUBLE_CLICKS) {
+            self.person.ask_twice(order.what(), &request).await
+        } else {
+            [self.person.ask(order.what(), &request).await, None]
+        };
+        // Which of two was given first, nobody knows.
+        answers
+            .sort_by_key(|wanted| wanted.as_ref().and_then(|wanted| wanted.reply.body["version"].as_u64()));
+        for wanted in answers.into_iter().flatten() {
+            self.take_placed(index, &wanted);
+        }
+    }
+
+    fn take_placed(&mut self, index: usize, wanted: &Wanted) {
+        let order = &mut self.orders[index];
         let is_new = order.order_id.is_none();
         // Who repeats the order of an account that is gone may find that the shop has forgotten what was asked for.
         let forgotten =
-            wanted.reply.status == 422 && self.person.was_unknown(&wanted) && self.person.is_leaving();
+            wanted.reply.status == 422 && self.person.was_unknown(wanted) && self.person.is_leaving();
         if wanted.reply.status == 201 {
             if let Some(complaint) = order.placed(&wanted.reply.body) {
-                return self.person.complain(&wanted, complaint);
+                return self.person.complain(wanted, complaint);
             }
             if let Some(id) = order.order_id.clone().filter(|_| is_new) {
                 self.market.placed(id);
             }
         } else if !forgotten {
-            self.person.complain(&wanted, "the order is not placed");
+            self.person.complain(wanted, "the order is not placed");
         }
     }
 
@@ -193,12 +207,12 @@ impl Customer {
     async fn look_at(&mut self, index: usize) {
         let Some(order_id) = self.orders.get(index).and_then(|order| order.order_id.clone()) else { return };
         let request = Request::get(format!("/api/orders/{order_id}"));
-        let Some(wanted) = self.person.ask(What::ReadOrder { order_id }, request).await else { return };
+        let Some(wanted) = self.person.ask(What::ReadOrder { order_id }, &request).await else { return };
         self.take_note(index, &wanted);
     }
 
     async fn list_orders(&mut self) {
-        let wanted = self.person.ask(What::ListOrders, Request::get("/api/orders?limit=20")).await;
+        let wanted = self.person.ask(What::ListOrders, &Request::get("/api/orders?limit=20")).await;
         let Some(wanted) = wanted else { return };
         let own = self.person.account.as_ref().map(|account| account.user_id.clone());
         let items = wanted.reply.body["items"].as_array().filter(|_| wanted.reply.status == 200);
@@ -211,7 +225,7 @@ impl Customer {
         let Some(index) = self.some_order() else { return };
         let Some(order_id) = self.orders[index].order_id.clone() else { return };
         let request = Request::command(format!("/api/orders/{order_id}/cancel"));
-        let Some(wanted) = self.person.ask(What::Cancel { order_id }, request).await else { return };
+        let Some(wanted) = self.person.ask(What::Cancel { order_id }, &request).await else { return };
         match wanted.reply.status {
             200 if wanted.reply.body["status"] == "CANCELLED" => self.take_note(index, &wanted),
             // Too late: it is as it is, and stays so.

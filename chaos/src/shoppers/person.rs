@@ -31,13 +31,16 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Tokens that are got for one deed before it is given up.
 const RENEWALS: usize = 3;
 
+/// The share of buttons that are pushed twice at once.
+pub(super) const DOUBLE_CLICKS: f64 = 0.1;
+
 const PASSWORD: &str = "correct horse battery staple";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What all shoppers can: they repeat what failed, keep a session, and write down what they were told.
 pub(super) struct Person {
     number: usize,
-    client: ApiClient,
+    client: Arc<ApiClient>,
     journal: Arc<Journal>,
     secret: Arc<Secret>,
     /// Everything that is left to chance follows from the seed.
@@ -77,10 +80,11 @@ impl Person {
         // The shop counts failed logins by source: shoppers don't share one.
         let host = u8::try_from(number % 250).unwrap_or_default() + 2;
         let mut rng = StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 48));
+        let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
         let for_an_answer = Duration::from_millis(rng.random_range(FOR_AN_ANSWER));
         Self {
             number,
-            client: ApiClient::new(api, IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), for_an_answer),
+            client: Arc::new(ApiClient::new(api, source, for_an_answer)),
             journal: Arc::clone(journal),
             secret: Arc::clone(secret),
             rng,
@@ -120,11 +124,30 @@ impl Person {
     }
 
     /// Wants something of the shop, as long as it takes. Nothing if no repetition cured the failure.
-    pub(super) async fn ask(&mut self, what: What, request: Request) -> Option<Wanted> {
+    pub(super) async fn ask(&mut self, what: What, request: &Request) -> Option<Wanted> {
         let deed = self.begin(what);
+        self.pursue(deed, request).await
+    }
+
+    /// Wants the same thing twice at once, as with a double click.
+    pub(super) async fn ask_twice(&mut self, what: What, request: &Request) -> [Option<Wanted>; 2] {
+        let Some(token) = self.account.as_ref().map(|account| account.access.clone()) else {
+            return [None, None];
+        };
+        let (client, echo) = (Arc::clone(&self.client), self.begin(what.clone()));
+        let (first, second) =
+            tokio::join!(self.ask(what, request), Try::make(&client, request, Some(&token)));
+        let second = match self.note(&echo, second) {
+            Ok(reply) if reply.status != 401 => Some(Wanted { deed: echo.number, reply }),
+            _ => self.pursue(echo, request).await,
+        };
+        [first, second]
+    }
+
+    async fn pursue(&mut self, deed: Deed, request: &Request) -> Option<Wanted> {
         for _ in 0..RENEWALS {
             let token = self.account.as_ref()?.access.clone();
-            let reply = self.insist(&deed, &request, Some(&token)).await?;
+            let reply = self.insist(&deed, request, Some(&token)).await?;
             if reply.status != 401 || self.renew().await? == Session::Over {
                 return Some(Wanted { deed: deed.number, reply });
             }
@@ -182,7 +205,7 @@ impl Person {
         account.leaving = true;
         let (user_id, email, name) = (account.user_id.clone(), account.email.clone(), account.name.clone());
         let what = What::DeleteAccount { user_id, email, name };
-        let Some(wanted) = self.ask(what, Request::delete("/api/users/me")).await else { return false };
+        let Some(wanted) = self.ask(what, &Request::delete("/api/users/me")).await else { return false };
         match wanted.reply.status {
             // 401: an earlier try had done it.
             204 | 401 => true,
@@ -270,35 +293,42 @@ impl Person {
     async fn insist(&mut self, deed: &Deed, request: &Request, token: Option<&Token>) -> Option<Reply> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let (at, started) = (SystemTime::now(), Instant::now());
-            let reply = self.client.send(request, token.map(|token| token.text.as_str())).await;
-            let took = started.elapsed();
-            let outcome = match &reply {
-                Ok(Reply { status, body, request_id, .. }) => {
-                    let body = if deed.worth_keeping || *status >= 400 { body.clone() } else { json!(null) };
-                    Outcome::Answer { status: *status, body, request_id: request_id.clone() }
-                }
-                Err(error) => Outcome::NoAnswer(error.clone()),
+            let tried = Try::make(&self.client, request, token).await;
+            let asked_to_wait = match self.note(deed, tried) {
+                Ok(reply) => return Some(reply),
+                Err(wait) => wait,
             };
-            let failed = outcome.is_failure();
-            let skewed = token.is_some_and(|token| token.skewed);
-            self.journal.tried(deed.number, Attempt { at, took, skewed, outcome });
-            let asked_to_wait = match reply {
-                Ok(reply) if !failed => {
-                    if let Some(token) = token {
-                        self.check_token(deed, token.verdict(at, took), reply.status);
-                    }
-                    return Some(reply);
-                }
-                Ok(reply) => reply.retry_after,
-                Err(_) => None,
-            };
-            let wait = pause.mul_f64(self.rng.random()) + asked_to_wait.unwrap_or_default();
+            let wait = pause.mul_f64(self.rng.random()) + asked_to_wait;
             if deed.began.elapsed() + wait > PATIENCE {
                 return None;
             }
             sleep(wait).await;
             pause = LAST_PAUSE.min(pause * 2);
+        }
+    }
+
+    /// Writes down what came of a try. If that is a failure: for how long to wait at least, as the shop says.
+    fn note(&self, deed: &Deed, tried: Try<'_>) -> Result<Reply, Duration> {
+        let Try { token, at, took, reply } = tried;
+        let outcome = match &reply {
+            Ok(Reply { status, body, request_id, .. }) => {
+                let body = if deed.worth_keeping || *status >= 400 { body.clone() } else { json!(null) };
+                Outcome::Answer { status: *status, body, request_id: request_id.clone() }
+            }
+            Err(error) => Outcome::NoAnswer(error.clone()),
+        };
+        let failed = outcome.is_failure();
+        let skewed = token.is_some_and(|token| token.skewed);
+        self.journal.tried(deed.number, Attempt { at, took, skewed, outcome });
+        match reply {
+            Ok(reply) if failed => Err(reply.retry_after.unwrap_or_default()),
+            Ok(reply) => {
+                if let Some(token) = token {
+                    self.check_token(deed, token.verdict(at, took), reply.status);
+                }
+                Ok(reply)
+            }
+            Err(_) => Err(Duration::ZERO),
         }
     }
 
@@ -312,6 +342,22 @@ impl Person {
         if wrong {
             self.journal.complain(deed.number, format!("{status} for a token to {verdict:?}"));
         }
+    }
+}
+
+/// One try of a deed.
+struct Try<'a> {
+    token: Option<&'a Token>,
+    at: SystemTime,
+    took: Duration,
+    reply: Result<Reply, String>,
+}
+
+impl<'a> Try<'a> {
+    async fn make(client: &ApiClient, request: &Request, token: Option<&'a Token>) -> Self {
+        let (at, started) = (SystemTime::now(), Instant::now());
+        let reply = client.send(request, token.map(|token| token.text.as_str())).await;
+        Self { token, at, took: started.elapsed(), reply }
     }
 }
 
