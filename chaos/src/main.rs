@@ -15,10 +15,14 @@ use clap::Parser;
 
 use crate::{journal::Journal, options::Options, plan::Plan, recorder::Recorder, world::World};
 
+/// What was injected.
+mod ledger;
 /// What to inject, for how long, and from which seed.
 mod options;
 /// Seed to schedule: which calls fail, and when.
 mod plan;
+/// The plan on its way through a run.
+mod schedule;
 /// Where everything is, and clients that reach it past the proxy.
 mod world;
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::plan::Kind;
 
@@ -29,6 +29,6 @@ impl Options {
     pub(crate) fn kinds(&self) -> BTreeSet<Kind> {
         let chosen =
             |kind: &Kind| (self.only.is_empty() || self.only.contains(kind)) && !self.without.contains(kind);
-        Kind::ALL.into_iter().filter(chosen).collect()
+        Kind::value_variants().iter().copied().filter(chosen).collect()
     }
 }

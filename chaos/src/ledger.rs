@@ -1,0 +1,82 @@
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::File,
+    io::{self, Write},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context, Result};
+
+use crate::plan::Kind;
+
+/// What was injected: how often, and each single one in a log.
+pub(crate) struct Ledger {
+    begun: Instant,
+    entries: Mutex<Entries>,
+}
+
+struct Entries {
+    log: Option<File>,
+    counts: BTreeMap<Kind, BTreeMap<String, u64>>,
+    /// When which fault hit, for the story of an entity.
+    faults: Vec<(SystemTime, String)>,
+}
+
+impl Ledger {
+    /// A ledger that writes to `chaos-faults.log` in the folder that `CHAOS_LOGS` names, if it does.
+    pub(crate) fn open() -> Result<Self> {
+        let path = env::var_os("CHAOS_LOGS").map(|folder| PathBuf::from(folder).join("chaos-faults.log"));
+        let create =
+            |path: PathBuf| File::create(&path).with_context(|| format!("can't write {}", path.display()));
+        Ok(Self::new(path.map(create).transpose()?))
+    }
+
+    fn new(log: Option<File>) -> Self {
+        let entries = Entries { log, counts: BTreeMap::new(), faults: Vec::new() };
+        Self { begun: Instant::now(), entries: Mutex::new(entries) }
+    }
+
+    /// Notes that this kind hit something: `("reset-after", "DynamoDB PutItem")`.
+    pub(crate) fn injected(&self, kind: Kind, what: &str) {
+        self.injected_times(kind, what, 1);
+    }
+
+    /// Notes that this kind hit something so many times.
+    pub(crate) fn injected_times(&self, kind: Kind, what: &str, times: u64) {
+        if times == 0 {
+            return;
+        }
+        let line = format!("{} {what}", kind.name());
+        self.write(&line);
+        let mut entries = self.entries();
+        entries.faults.push((SystemTime::now(), line));
+        *entries.counts.entry(kind).or_default().entry(what.to_owned()).or_default() += times;
+    }
+
+    /// Writes something to the log that counts for nothing.
+    pub(crate) fn write(&self, line: &str) {
+        let elapsed = self.begun.elapsed().as_secs_f64();
+        if let Some(log) = &mut self.entries().log {
+            // The run is worth more than its log.
+            let written: io::Result<()> = writeln!(log, "{elapsed:9.3} {line}");
+            written.ok();
+        }
+    }
+
+    /// How often each kind was injected, and into what.
+    pub(crate) fn counts(&self) -> BTreeMap<Kind, BTreeMap<String, u64>> {
+        self.entries().counts.clone()
+    }
+
+    /// How many faults there were in all.
+    pub(crate) fn total(&self) -> u64 {
+        self.entries().counts.values().flat_map(BTreeMap::values).sum()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
