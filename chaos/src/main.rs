@@ -13,7 +13,17 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{journal::Journal, options::Options, plan::Plan, recorder::Recorder, world::World};
+use crate::{
+    agents::Agents,
+    journal::Journal,
+    ledger::Ledger,
+    options::Options,
+    plan::{Kind, Plan},
+    proxy::Proxy,
+    recorder::Recorder,
+    schedule::Schedule,
+    world::World,
+};
 
 /// What was injected.
 mod ledger;
@@ -75,11 +85,29 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Result<bool> {
     let world = Arc::new(World::from_environment()?);
     let plan = Arc::new(Plan::new(options.seed, Duration::from_secs(options.seconds), options.kinds()));
-    let journal = Arc::new(Journal::default());
+    let ledger = Arc::new(Ledger::open()?);
+    report::opening(options, &plan, &ledger);
+    let schedule = Arc::new(Schedule::new(Arc::clone(&plan), Arc::clone(&ledger)));
+    let proxy = Proxy::start(&world, Arc::clone(&schedule)).await?;
+    world.wait_until_ready().await?;
+    agents::hurry(&world).await?;
     let recorder = Recorder::start(&world).await?;
+
+    let journal = Arc::new(Journal::default());
+    schedule.begin();
+    let agents = Agents::start(&world, &schedule).await?;
+    let progress = tokio::spawn(report::progress(Arc::clone(&schedule), Arc::clone(&journal), proxy));
+    let faults = tokio::spawn(agents.end_with_the_plan());
     shoppers::run(&world, &journal, &plan, options.shoppers).await?;
-    let drained = drain::drain(&world, &recorder, &[], DRAIN + plan.duration / 4).await?;
+    let poison = faults.await??;
+    progress.abort();
+    ledger.injected_times(Kind::TokenSkew, "requests", journal.progress().skewed as u64);
+    report::injected(&ledger);
+
+    let drained = drain::drain(&world, &recorder, &poison, DRAIN + plan.duration / 4).await?;
+    report::drained(&drained);
     let recording = recorder.finish().await?;
-    let findings = checks::check(&world, &journal.deeds(), &recording, &drained, &[]).await?;
+    let findings = checks::check(&world, &journal.deeds(), &recording, &drained, &poison).await?;
+    report::findings(&findings, options.seed);
     Ok(findings.violations.is_empty())
 }

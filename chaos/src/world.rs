@@ -1,13 +1,26 @@
-use std::{env, time::Duration};
+use std::{
+    env,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use http_body_util::Empty;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 
 /// Tries of a call by this program itself: some more than the SDK's three, so that the cloud may restart meanwhile.
 const ATTEMPTS: u32 = 12;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
 
 /// Where everything is. The clients talk to the cloud itself, never through the proxy, as the owner of the account.
 pub(crate) struct World {
@@ -50,6 +63,25 @@ impl World {
             sqs: aws_sdk_sqs::Client::new(&config),
             config,
         })
+    }
+
+    /// Waits until every service can serve: functions start now, since what they take for AWS is there.
+    pub(crate) async fn wait_until_ready(&self) -> Result<()> {
+        let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let started = Instant::now();
+        for collection in ["users", "products", "orders"] {
+            let address: Uri = format!("{}/api/{collection}/health/ready", self.api).parse()?;
+            loop {
+                let last = match client.get(address.clone()).await {
+                    Ok(answer) if answer.status() == StatusCode::OK => break,
+                    Ok(answer) => answer.status().to_string(),
+                    Err(error) => error.to_string(),
+                };
+                ensure!(started.elapsed() < READY_DEADLINE, "{address} does not get ready: {last}");
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        Ok(())
     }
 
     /// The full name of a table: `table("orders")`.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    end_to_end,
+    chaos, end_to_end,
     processes::{self, CommandFailed, command, execute, log_path},
     progress::{self, DONE, FAILED, SKIPPED, marked_step},
     tools,
@@ -60,7 +60,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check { name: "format", needs: Needs::Rust, run: format },
     Check { name: "lints", needs: Needs::Rust, run: lints },
     Check { name: "docs", needs: Needs::Rust, run: docs },
@@ -71,6 +71,7 @@ const CHECKS: [Check; 10] = [
     Check { name: "local-cloud", needs: Needs::Tools, run: local_cloud },
     Check { name: "build", needs: Needs::Tools, run: build },
     Check { name: "end-to-end", needs: Needs::Tools, run: end_to_end },
+    Check { name: "chaos", needs: Needs::Tools, run: chaos },
 ];
 
 /// Runs the checks, all of them even if some fail, and says at the end how each of them went.
@@ -220,6 +221,11 @@ fn build() -> Result<Outcome> {
 fn end_to_end() -> Result<Outcome> {
     tools::build()?;
     Ok(Outcome::Passed(format!("{} passed", end_to_end::run()?)))
+}
+
+/// The same under faults: nothing is lost, and nothing happens twice.
+fn chaos() -> Result<Outcome> {
+    Ok(Outcome::Passed(chaos::check()?))
 }
 
 /// How many tests the log of a `cargo test` or of Python's unittest counts; an error if there are none, which both call

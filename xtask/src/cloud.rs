@@ -63,8 +63,18 @@ impl Cloud {
 
     /// Starts a cloud; it ends with the returned process group.
     pub(crate) fn start(port: u16, access: Access, log: &str) -> Result<(Self, Group)> {
+        Self::start_with(port, access, &[], log)
+    }
+
+    /// Starts a cloud with further options of its launcher.
+    pub(crate) fn start_with(
+        port: u16,
+        access: Access,
+        options: &[&str],
+        log: &str,
+    ) -> Result<(Self, Group)> {
         let mut launcher = command(tools::PYTHON);
-        launcher.args(["local-cloud/launcher.py", "--port", &port.to_string()]);
+        launcher.args(["local-cloud/launcher.py", "--port", &port.to_string()]).args(options);
         if access == Access::Enforced {
             launcher.arg("--auth");
         }
@@ -82,11 +92,17 @@ impl Cloud {
 
     /// Deploys `template.yaml` with the binaries in `target/lambda`.
     pub(crate) fn deploy(self, log: &str) -> Result<()> {
+        self.deploy_with(&[], log)
+    }
+
+    /// Deploys it with parameters besides those of the local environment.
+    pub(crate) fn deploy_with(self, parameters: &[&str], log: &str) -> Result<()> {
         let mut sam = self.client("sam");
         sam.args(["deploy", "--config-env", "local"]);
-        if tools::ARCHITECTURE != "x86_64" {
+        if tools::ARCHITECTURE != "x86_64" || !parameters.is_empty() {
             let architecture = format!("Architecture={}", tools::ARCHITECTURE);
             sam.args(["--parameter-overrides", &format!("Environment={ENVIRONMENT}"), &architecture]);
+            sam.args(parameters);
         }
         execute(&mut sam, log).context("the deployment failed")
     }
@@ -110,10 +126,15 @@ impl Cloud {
             .context("the stack can't be deleted")
     }
 
+    /// Where the shop's API answers.
+    pub(crate) fn api_url(self, outputs: &Outputs) -> Result<String> {
+        let api_id = outputs.get("ApiId").context("the stack has no output ApiId")?;
+        Ok(format!("{}/_aws/execute-api/{api_id}", self.url()))
+    }
+
     /// The shop's API, once all services can serve.
     pub(crate) fn shop(self, outputs: &Outputs) -> Result<Shop> {
-        let api_id = outputs.get("ApiId").context("the stack has no output ApiId")?;
-        let shop = Shop::new(format!("{}/_aws/execute-api/{api_id}", self.url()));
+        let shop = Shop::new(self.api_url(outputs)?);
         for collection in ["users", "products", "orders"] {
             let path = format!("/api/{collection}/health/ready");
             let mut last = String::new();

@@ -1,4 +1,4 @@
-//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`, `bench`.
+//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`, `bench`, `chaos`.
 //!
 //! What the tasks install and write lives in `.local/`, which git ignores: the tools, the logs of every child
 //! process, and where the running local cloud is found.
@@ -15,6 +15,8 @@ use crate::processes::CommandFailed;
 
 /// `bench`: how fast the functions are.
 mod bench;
+/// `chaos`: the shop while everything fails that can fail, and whether anything was lost.
+mod chaos;
 /// `test`: everything that has to hold before a change is merged.
 mod checks;
 /// `demo`: the story of one order, told against the running shop.
@@ -80,6 +82,12 @@ enum Task {
     /// Builds the services, and references to compare them with, and starts them behind a stand-in for Lambda, with a
     /// DynamoDB emulator behind them.
     Bench(bench::Arguments),
+    /// Use the deployed shop while faults are injected, and check that nothing was lost
+    ///
+    /// Builds the services, deploys them to a local cloud of their own, lets shoppers use them while calls fail,
+    /// functions are killed, messages come twice and the cloud restarts; then waits until nothing moves any more and
+    /// checks what the shop promises from the data alone. docs/CHAOS.md says what is injected and how to read a violation.
+    Chaos(chaos::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -91,6 +99,7 @@ fn main() -> ExitCode {
         Task::Test(selection) => checks::run(&selection),
         Task::Openapi => openapi::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Chaos(arguments) => chaos::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{plan::Kind, schedule::Schedule, world::World};
+
+/// The queues that lead to a function.
+const QUEUES: [&str; 6] = [
+    "stock-requests",
+    "order-processing",
+    "user-events",
+    "order-deadlines",
+    "avatar-uploads",
+    "image-uploads",
+];
+
+/// Sends messages that nobody can read, each of which has to end in its dead-letter queue; gives their ids.
+pub(super) async fn send(world: Arc<World>, schedule: Arc<Schedule>) -> Result<Vec<String>> {
+    let mut sent = Vec::new();
+    for (n, moment) in schedule.plan.moments(Kind::Poison).into_iter().enumerate() {
+        if !schedule.reaches(moment).await {
+            break;
+        }
+        let queue = QUEUES[n % QUEUES.len()];
+        let id = Uuid::now_v7().to_string();
+        let (what, body) = message(&id, schedule.draw(Kind::Poison, "form"));
+        let address = world.queue_url(queue).await?;
+        let request = world.sqs.send_message().queue_url(address).message_body(body);
+        request.send().await.with_context(|| format!("no poison can be sent to {queue}"))?;
+        schedule.ledger.injected(Kind::Poison, &format!("{queue}: {what}"));
+        sent.push(id);
+    }
+    Ok(sent)
+}
+
+/// One of the ways in which a message can be unreadable.
+fn message(id: &str, form: f64) -> (&'static str, String) {
+    let event = |data| {
+        json!({
+            "specversion": "1.0",
+            "id": id,
+            "source": "/order-service",
+            "type": "order_placed",
+            "subject": id,
+            "time": "2026-01-01T00:00:00Z",
+            "data": data,
+            "poison": id,
+        })
+    };
+    match form {
+        0.0..0.25 => ("no JSON", format!("{{\"poison\":\"{id}\", and then it breaks off")),
+        0.25..0.5 => ("no event", json!({ "poison": id, "hello": "world" }).to_string()),
+        0.5..0.75 => ("an event without what it is about", event(json!({ "order_id": 7 })).to_string()),
+        _ => ("an event without data", event(json!(null)).to_string()),
+    }
+}
