@@ -1,0 +1,10 @@
+//! What an operator needs when something of the shop is stuck, on the local cloud and on AWS.
+//!
+//! Everything is found by asking the cloud what is deployed for an environment; nothing here knows a list of queues or
+//! functions.
+
+/// What could not be handled and waits for somebody: looked at, given back, or given up.
+pub mod dead_letters;
+
+/// Calls of AWS for which there is no SDK here.
+mod aws;
