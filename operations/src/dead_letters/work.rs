@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use aws_sdk_sqs::types::{
     MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::watch,
     time::{Interval, MissedTickBehavior, interval},
@@ -23,6 +23,48 @@ pub(super) enum Act {
     Drop,
 }
 
+/// A task under way.
+struct Run<'a> {
+    sweep: Sweep<'a>,
+    turn: Turn,
+    /// Of what was given back.
+    marks: HashSet<Mark>,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    /// Those of some letters that there is something to do with; the others are kept.
+    fn choose(&mut self, letters: Vec<Letter>, chosen: &(dyn Fn(&Letter) -> bool + Sync)) -> Vec<Letter> {
+        let mut kept = Vec::new();
+        for letter in letters {
+            if self.marks.contains(letter.id()) || change(&letter).is_some_and(|id| self.marks.contains(id)) {
+                self.outcome.returned += 1;
+            } else if chosen(&letter) {
+                kept.push(letter);
+                continue;
+            } else {
+                self.outcome.left += 1;
+            }
+            self.sweep.hold(&letter);
+        }
+        kept
+    }
+
+    fn note(&mut self, letter: &Letter, done: Result<Option<Mark>>, task: &Task<'_>) {
+        match done {
+            Ok(mark) => {
+                self.marks.extend(mark);
+                self.outcome.done += 1;
+            }
+            Err(error) => {
+                self.outcome.failed.push((letter.id().to_owned(), format!("{error:#}")));
+                self.sweep.hold(letter);
+            }
+        }
+        (task.progress)(&self.outcome);
+    }
+}
+
 /// By what a letter is known again that failed once more: the id that its message got when it was sent anew, or that of
 /// the change.
 type Mark = String;
@@ -30,12 +72,16 @@ type Mark = String;
 impl DeadLetters {
     pub(super) async fn work(&self, queue: &DeadLetterQueue, task: &Task<'_>, act: Act) -> Result<Outcome> {
         let time_per_batch = task.rate.interval * u32::try_from(BATCH)?;
-        let mut sweep = Sweep::new(&self.sqs, queue.url(), time_per_batch);
-        let mut outcome = Outcome::default();
-        let worked = self.work_through(queue, task, act, &mut sweep, &mut outcome).await;
+        let mut run = Run {
+            sweep: Sweep::new(&self.sqs, queue.url(), time_per_batch),
+            turn: Turn::new(task.rate.interval, task.stop.clone()),
+            marks: HashSet::new(),
+            outcome: Outcome::default(),
+        };
+        let worked = self.work_through(queue, task, act, &mut run).await;
         // Whatever happened: what is still there is to be seen by the next who looks.
-        sweep.release().await?;
-        worked.map(|()| outcome)
+        run.sweep.release().await?;
+        worked.map(|()| run.outcome)
     }
 
     async fn work_through(
@@ -43,74 +89,38 @@ impl DeadLetters {
         queue: &DeadLetterQueue,
         task: &Task<'_>,
         act: Act,
-        sweep: &mut Sweep<'_>,
-        outcome: &mut Outcome,
+        run: &mut Run<'_>,
     ) -> Result<()> {
-        let mut turn = Turn::new(task.rate.interval, task.stop.clone());
-        let mut marks: HashSet<Mark> = HashSet::new();
-        loop {
-            let letters = sweep.next().await?;
+        while !run.outcome.is_stopped {
+            let letters = run.sweep.next().await?;
             if letters.is_empty() {
-                return Ok(());
+                break;
             }
-            let (mut chosen, mut others) = (Vec::new(), Vec::new());
-            for letter in letters {
-                if marks.contains(letter.id()) || change(&letter).is_some_and(|id| marks.contains(id)) {
-                    outcome.returned += 1;
-                    others.push(letter);
-                } else if (task.chosen)(&letter) {
-                    chosen.push(letter);
-                } else {
-                    outcome.left += 1;
-                    others.push(letter);
-                }
-            }
-            others.iter().for_each(|letter| sweep.hold(letter));
-
-            let mut under_way = Vec::new();
-            let mut work = stream::FuturesUnordered::new();
+            let chosen = run.choose(letters, task.chosen);
+            let mut under_way = FuturesUnordered::new();
             for letter in chosen {
                 // Those that have begun go on while the next one waits for its turn.
-                let may_begin = {
-                    let next = turn.next();
-                    tokio::pin!(next);
-                    loop {
-                        tokio::select! {
-                            may_begin = &mut next => break may_begin,
-                            Some(done) = work.next(), if !work.is_empty() => under_way.push(done),
-                        }
+                let may_begin = loop {
+                    tokio::select! {
+                        may_begin = run.turn.next() => break may_begin,
+                        Some((letter, done)) = under_way.next() => run.note(&letter, done, task),
                     }
                 };
-                if !may_begin {
-                    outcome.is_stopped = true;
-                    sweep.hold(&letter);
-                    continue;
+                if may_begin {
+                    under_way.push(async move {
+                        let done = self.settle(queue, &letter, act).await;
+                        (letter, done)
+                    });
+                } else {
+                    run.outcome.is_stopped = true;
+                    run.sweep.hold(&letter);
                 }
-                work.push(async move {
-                    let done = self.settle(queue, &letter, act).await;
-                    (letter, done)
-                });
             }
-            while let Some(done) = work.next().await {
-                under_way.push(done);
-            }
-            for (letter, done) in under_way {
-                match done {
-                    Ok(mark) => {
-                        marks.extend(mark);
-                        outcome.done += 1;
-                    }
-                    Err(error) => {
-                        outcome.failed.push((letter.id().to_owned(), format!("{error:#}")));
-                        sweep.hold(&letter);
-                    }
-                }
-                (task.progress)(outcome);
-            }
-            if outcome.is_stopped {
-                return Ok(());
+            while let Some((letter, done)) = under_way.next().await {
+                run.note(&letter, done, task);
             }
         }
+        Ok(())
     }
 
     /// Does what is to be done with a letter, and only then deletes it.
@@ -146,7 +156,8 @@ impl DeadLetters {
 
     /// Sends a message as it was to the queue that it came from.
     async fn send_back(&self, url: &str, letter: &Letter) -> Result<Mark> {
-        let mut request = self.sqs.send_message().queue_url(url).message_body(letter.body());
+        // A queue that delays its messages has delayed this one before.
+        let mut request = self.sqs.send_message().queue_url(url).message_body(letter.body()).delay_seconds(0);
         for (name, value) in letter.own_attributes() {
             request = request.message_attributes(name, value);
         }

@@ -1,0 +1,145 @@
+use std::{
+    collections::HashMap,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_types::SdkConfig;
+use operations::dead_letters::{DeadLetters, Letter, Outcome, Rate, Task};
+use serde_json::Value;
+use tokio::sync::watch;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
+
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `cargo xtask test`"))
+}
+
+pub(crate) fn config() -> SdkConfig {
+    test_support::sdk_config(&variable("SHOP_CLOUD_URL"))
+}
+
+/// The name of a resource in the deployed environment.
+pub(crate) fn name(of: &str) -> String {
+    format!("{}-{of}", variable("SHOP_ENVIRONMENT"))
+}
+
+pub(crate) fn sqs() -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(&config())
+}
+
+pub(crate) async fn dead_letters() -> DeadLetters {
+    DeadLetters::find(&config(), &variable("SHOP_ENVIRONMENT")).await.unwrap()
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn url(queue: &str) -> String {
+    let answer = sqs().get_queue_url().queue_name(name(queue)).send().await.unwrap();
+    answer.queue_url.unwrap()
+}
+
+/// Puts a message into a queue, at once visible; its id.
+pub(crate) async fn send(queue: &str, body: &str) -> String {
+    let request = sqs().send_message().queue_url(url(queue).await).message_body(body).delay_seconds(0);
+    request.send().await.unwrap().message_id.unwrap()
+}
+
+/// Puts many messages into a queue.
+pub(crate) async fn send_all(queue: &str, bodies: &[String]) {
+    for chunk in bodies.chunks(10) {
+        let mut request = sqs().send_message_batch().queue_url(url(queue).await);
+        for (index, body) in chunk.iter().enumerate() {
+            let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder();
+            request = request.entries(entry.id(index.to_string()).message_body(body).build().unwrap());
+        }
+        assert!(request.send().await.unwrap().failed.is_empty());
+    }
+}
+
+/// What a queue holds: what is visible, and what is not.
+pub(crate) async fn counts(queue: &str) -> (usize, usize) {
+    let request = sqs().get_queue_attributes().queue_url(url(queue).await);
+    let answer = request.attribute_names(QueueAttributeName::All).send().await.unwrap();
+    let attributes: HashMap<_, _> = answer.attributes.unwrap();
+    let count = |name| attributes[&name].parse().unwrap();
+    (
+        count(QueueAttributeName::ApproximateNumberOfMessages),
+        count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+    )
+}
+
+/// A bound that is none, and nobody who stops it.
+pub(crate) fn all<'a>(chosen: &'a (dyn Fn(&Letter) -> bool + Sync)) -> Task<'a> {
+    Task { chosen, rate: Rate::UNBOUNDED, stop: watch::channel(false).1, progress: &|_: &Outcome| {} }
+}
+
+/// The letters of a queue that have a mark, once there are so many.
+pub(crate) async fn letters_with(queue: &str, mark: &str, number: usize) -> Vec<Letter> {
+    let dead_letters = dead_letters().await;
+    let (dead_letters, has_mark) = (&dead_letters, |letter: &Letter| letter.body().contains(mark));
+    let found = || async {
+        let queue = dead_letters.queue(queue).unwrap();
+        let letters = dead_letters.show(queue, &has_mark, usize::MAX).await.unwrap();
+        (letters.len() == number).then_some(letters)
+    };
+    eventually(&format!("{number} dead letters in {queue}"), found).await
+}
+
+/// Hears what a topic publishes.
+pub(crate) struct Listener {
+    url: String,
+}
+
+impl Listener {
+    pub(crate) async fn start(topic: &str) -> Self {
+        let queue = format!("listener-{}", uuid::Uuid::now_v7());
+        let url = sqs().create_queue().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+        let attribute = QueueAttributeName::QueueArn;
+        let request = sqs().get_queue_attributes().queue_url(&url).attribute_names(attribute.clone());
+        let arn = request.send().await.unwrap().attributes.unwrap().remove(&attribute).unwrap();
+        let policy = serde_json::json!({
+            "Statement": [{
+                "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" },
+                "Action": "sqs:SendMessage", "Resource": arn,
+            }],
+        });
+        let request = sqs().set_queue_attributes().queue_url(&url);
+        request.attributes(QueueAttributeName::Policy, policy.to_string()).send().await.unwrap();
+        let sns = aws_sdk_sns::Client::new(&config());
+        let topics = sns.list_topics().send().await.unwrap().topics.unwrap();
+        let topic =
+            topics.into_iter().filter_map(|topic| topic.topic_arn).find(|arn| arn.ends_with(&name(topic)));
+        let request = sns.subscribe().topic_arn(topic.unwrap()).protocol("sqs").endpoint(arn);
+        request.attributes("RawMessageDelivery", "true").send().await.unwrap();
+        Self { url }
+    }
+
+    /// The next event about a subject.
+    pub(crate) async fn next_of(&self, subject: &str) -> Value {
+        let heard = || async {
+            let request = sqs().receive_message().queue_url(&self.url).max_number_of_messages(1);
+            let message = request.send().await.unwrap().messages?.pop()?;
+            let handle = message.receipt_handle.unwrap();
+            sqs().delete_message().queue_url(&self.url).receipt_handle(handle).send().await.unwrap();
+            let event: Value = serde_json::from_str(&message.body.unwrap()).unwrap();
+            (event["subject"] == subject).then_some(event)
+        };
+        eventually(&format!("an event about {subject}"), heard).await
+    }
+}
