@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     announcements::is_id,
     operator::Operator,
-    recorder::{Recorder, Recording},
+    recorder::{Change, Recorder, Recording},
     world::World,
 };
 
@@ -178,11 +178,11 @@ impl Work {
 
 /// The ids of orders that wait.
 fn pending(recording: &Recording) -> impl Iterator<Item = &str> {
-    let is_pending = |change: &&crate::recorder::Change| change.text("status") == "PENDING";
-    let last = recording.rows().into_iter().filter(|((table, key), _)| *table == "orders" && is_id(key));
-    last.filter_map(move |(_, changes)| {
-        changes.last().copied().filter(is_pending).map(|last| last.key.as_str())
-    })
+    let is_pending = |change: &&Change| change.text("status") == "PENDING";
+    let orders = recording.rows().remove("orders").unwrap_or_default().into_iter();
+    orders
+        .filter(|(key, _)| is_id(key))
+        .filter_map(move |(key, changes)| changes.last().copied().filter(is_pending).map(|_| key))
 }
 
 /// Puts messages back where they came from.

@@ -47,6 +47,9 @@ pub(crate) struct Recording {
     pub(crate) events: Vec<Published>,
 }
 
+/// Every row's changes, in order: by table and key.
+pub(crate) type Rows<'r> = BTreeMap<&'static str, BTreeMap<&'r str, Vec<&'r Change>>>;
+
 /// A change of a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
@@ -114,10 +117,10 @@ impl Recorder {
 
 impl Recording {
     /// Every row's changes, in order: by table and key.
-    pub(crate) fn rows(&self) -> BTreeMap<(&'static str, &str), Vec<&Change>> {
-        let mut rows: BTreeMap<_, Vec<&Change>> = BTreeMap::new();
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        let mut rows = Rows::new();
         for change in &self.changes {
-            rows.entry((change.table, change.key.as_str())).or_default().push(change);
+            rows.entry(change.table).or_default().entry(change.key.as_str()).or_default().push(change);
         }
         rows
     }
@@ -125,7 +128,7 @@ impl Recording {
     /// What has to be announced, with the change that it follows from.
     pub(crate) fn announcements(&self) -> Vec<(&Change, Announcement)> {
         let mut announced = Vec::new();
-        for changes in self.rows().into_values() {
+        for changes in self.rows().into_values().flat_map(BTreeMap::into_values) {
             let mut before = None;
             for change in changes {
                 announced.extend(Announcement::of(change, before).map(|event| (change, event)));

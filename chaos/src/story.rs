@@ -1,1 +1,101 @@
+use std::time::SystemTime;
 
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::{drain::Message, journal::Deed, operator::Operator, recorder::Recording};
+
+/// A story has no more lines than anybody would read, and no longer ones.
+const LINES: usize = 300;
+const WIDTH: usize = 600;
+
+/// A line that a function logged.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLine {
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) function: String,
+    pub(crate) text: String,
+}
+
+/// Everything that was logged.
+pub(crate) async fn log(operator: &Operator) -> Result<Vec<LogLine>> {
+    let logs = async |operation: &str, input: &Value| {
+        operator.json("logs", &format!("Logs_20140328.{operation}"), input).await
+    };
+    let groups = logs("DescribeLogGroups", &json!({})).await?;
+    let mut lines = Vec::new();
+    for group in groups["logGroups"].as_array().into_iter().flatten() {
+        let name = group["logGroupName"].as_str().unwrap_or_default();
+        let function = name.rsplit('/').next().unwrap_or(name);
+        let mut input = json!({ "logGroupName": name });
+        loop {
+            let page = logs("FilterLogEvents", &input).await?;
+            lines.extend(page["events"].as_array().into_iter().flatten().map(|event| LogLine {
+                at: event["timestamp"].as_i64().unwrap_or_default(),
+                function: function.to_owned(),
+                text: event["message"].as_str().unwrap_or_default().to_owned(),
+            }));
+            match page.get("nextToken") {
+                Some(next) => input["nextToken"] = next.clone(),
+                None => break,
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// All that is known of an entity, in order of time: what was asked of it and answered, its versions, the events about
+/// it, messages that nobody handled, and what was logged.
+pub(crate) fn tell(
+    entity: &str,
+    deeds: &[Deed],
+    recording: &Recording,
+    messages: &[Message],
+    log: &[LogLine],
+) -> String {
+    if entity.is_empty() {
+        return String::new();
+    }
+    let mut lines: Vec<(i64, String)> = Vec::new();
+    for deed in deeds {
+        let what = format!("shopper {} deed {} {:?}", deed.shopper, deed.number, deed.what);
+        let of_deed = what.contains(entity);
+        for attempt in &deed.attempts {
+            let outcome = format!("{:?}", attempt.outcome);
+            if of_deed || outcome.contains(entity) {
+                lines.push((millis(attempt.at), format!("{what} after {:?}: {outcome}", attempt.took)));
+            }
+        }
+    }
+    for change in recording.changes.iter().filter(|change| change.key.contains(entity)) {
+        let written = change.text("updated_at").parse::<jiff::Timestamp>().map(|at| at.as_millisecond());
+        let row = change.after.as_ref().map_or_else(|| "removed".to_owned(), Value::to_string);
+        let line = format!("{} {} change {}: {row}", change.table, change.key, change.id);
+        lines.push((written.unwrap_or_else(|_| millis(change.at)), line));
+    }
+    for event in recording.events.iter().filter(|event| event.text("subject") == entity) {
+        lines.push((millis(event.at), format!("published {}", event.body)));
+    }
+    let log = log.iter().filter(|line| line.text.contains(entity));
+    lines.extend(log.map(|line| (line.at, format!("log of {}: {}", line.function, line.text.trim()))));
+    lines.sort_by_key(|(at, _)| *at);
+    let mut story: Vec<String> =
+        lines.into_iter().map(|(at, line)| format!("{} {line}", moment(at))).collect();
+    let unhandled = messages.iter().filter(|message| message.body.contains(entity) || message.id == entity);
+    story.extend(unhandled.map(|message| format!("in {} at the end: {}", message.queue, message.body)));
+    let left_out = story.len().saturating_sub(LINES);
+    story.truncate(LINES);
+    if left_out > 0 {
+        story.push(format!("… and {left_out} lines more"));
+    }
+    story.iter().map(|line| line.chars().take(WIDTH).collect::<String>()).collect::<Vec<_>>().join("\n")
+}
+
+fn millis(at: SystemTime) -> i64 {
+    jiff::Timestamp::try_from(at).map_or(0, |at| at.as_millisecond())
+}
+
+fn moment(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| format!("{at:.3}"))
+}
