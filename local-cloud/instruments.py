@@ -5,8 +5,8 @@
     POST /_local_cloud/hasten     the time passes for which messages wait
     GET  /_local_cloud/functions  the processes of functions, what they do, and for whom
 
-Faults are those of a queue or stream on its way to a function, such as AWS allows itself: it delivers at least once, and
-a queue in any order. Each is decided by the seed, the source, and how many were decided there before.
+Faults are those of a queue or stream on its way to a function, such as AWS allows itself: it delivers at least once,
+and a queue in any order. Each is decided by the seed, the source, and how many were decided there before.
 """
 
 import dataclasses
