@@ -5,7 +5,9 @@ use std::{
 
 use anyhow::Result;
 use http::Method;
+use operations::dead_letters::{DeadLetters, Letter, Rate, Task};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{
     announcements::is_id,
@@ -86,7 +88,7 @@ pub(crate) async fn drain(
         before = work;
         if !before.is_done() && still >= IDLE {
             if !before.failed.is_empty() {
-                drained.redriven += redrive(world, &before.failed).await?;
+                drained.redriven += redrive(world, poison).await?;
             }
             operator.admin(Method::POST, "/_local_cloud/hasten", None).await?;
             drained.hastened += 1;
@@ -185,7 +187,15 @@ fn pending(recording: &Recording) -> impl Iterator<Item = &str> {
         .filter_map(move |(key, changes)| changes.last().copied().filter(is_pending).map(|_| key))
 }
 
-/// Puts messages back where they came from.
-async fn redrive(_world: &World, _failed: &[Message]) -> Result<usize> {
-    Ok(0)
+/// Puts back what is in dead-letter queues and no poison, as an operator does; answers how much that was.
+async fn redrive(world: &World, poison: &[String]) -> Result<usize> {
+    let letters = DeadLetters::find(&world.config, &world.environment).await?;
+    let no_poison = |letter: &Letter| !poison.iter().any(|id| letter.body().contains(id.as_str()));
+    let (_stop, stop) = watch::channel(false);
+    let mut redriven = 0;
+    for filled in letters.list().await?.iter().filter(|summary| summary.count > 0) {
+        let task = Task { chosen: &no_poison, rate: Rate::UNBOUNDED, stop: stop.clone(), progress: &|_| {} };
+        redriven += letters.redrive(filled.queue, &task).await?.done;
+    }
+    Ok(redriven)
 }
