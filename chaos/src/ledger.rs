@@ -34,7 +34,8 @@ impl Ledger {
         Ok(Self::new(path.map(create).transpose()?))
     }
 
-    fn new(log: Option<File>) -> Self {
+    /// A ledger with this log.
+    pub(crate) fn new(log: Option<File>) -> Self {
         let entries = Entries { log, counts: BTreeMap::new(), faults: Vec::new() };
         Self { begun: Instant::now(), entries: Mutex::new(entries) }
     }

@@ -33,6 +33,8 @@ mod call;
 mod entries;
 /// What AWS answers when it does not do what it was asked for.
 mod refusals;
+#[cfg(test)]
+mod tests;
 
 /// How long the answer to a slow call takes, and a late one to be carried out: longer than one attempt of a function may
 /// take (`shared/service-config`).
@@ -60,6 +62,7 @@ pub(crate) struct Proxy {
     schedule: Arc<Schedule>,
     client: Client<HttpConnector, Full<Bytes>>,
     cloud: Uri,
+    too_long: Duration,
     calls: AtomicU64,
 }
 
@@ -69,11 +72,16 @@ impl Proxy {
         let port = world.proxy_port;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| format!("the proxy can't listen on port {port}"))?;
-        let client = Client::builder(TokioExecutor::new()).build_http();
         let cloud = world.cloud.parse().with_context(|| format!("{} is no address", world.cloud))?;
-        let proxy = Arc::new(Self { schedule, client, cloud, calls: AtomicU64::new(0) });
+        Ok(Self::between(listener, cloud, schedule, TOO_LONG))
+    }
+
+    /// Serves what comes to this listener, and passes it on to this address.
+    fn between(listener: TcpListener, cloud: Uri, schedule: Arc<Schedule>, too_long: Duration) -> Arc<Self> {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let proxy = Arc::new(Self { schedule, client, cloud, too_long, calls: AtomicU64::new(0) });
         tokio::spawn(Arc::clone(&proxy).accept(listener));
-        Ok(proxy)
+        proxy
     }
 
     /// How many calls there were, hit or not.
@@ -129,14 +137,14 @@ impl Proxy {
             Kind::SnsFailing | Kind::SecretsDown => Ok(refusals::failing(call)),
             Kind::Slow => {
                 let answer = self.pass_on(asked).await;
-                tokio::time::sleep(TOO_LONG).await;
+                tokio::time::sleep(self.too_long).await;
                 answer
             }
             Kind::Late => {
                 let proxy = Arc::clone(self);
                 // Whoever asked hangs up meanwhile, which ends this future and not that one.
                 let carried_out = tokio::spawn(async move {
-                    tokio::time::sleep(TOO_LONG).await;
+                    tokio::time::sleep(proxy.too_long).await;
                     proxy.pass_on(asked).await
                 });
                 carried_out.await.map_err(|_| Cut)?
