@@ -45,7 +45,7 @@ class Cloud:
         self.journal = self.folder / "journal"
         self.log = open(self.folder / "log", "w+b")
         self.port = free_port()
-        self._stream_is_paused = False
+        self._paused: set[str] = set()
         self.session = boto3.Session()  # Clouds start on several threads, and a session is not for sharing.
         self.process = subprocess.Popen(
             [sys.executable, LAUNCHER, "--port", str(self.port), "--auth", *options],
@@ -216,27 +216,27 @@ class Cloud:
     def put_rows(self, *rows: dict[str, Any]) -> list[str]:
         """Write rows with new ids, which the stream's mapping then finds all at once."""
         ids = [str(uuid.uuid4()) for _ in rows]
-        with self.paused_stream():
+        with self.paused_mapping("dynamodb"):
             for key, row in zip(ids, rows):
                 self.client("dynamodb").put_item(TableName="table", Item={"id": {"S": key}, **row})
         return ids
 
     @contextlib.contextmanager
-    def paused_stream(self):
-        """Keep the function from what is in the stream for a while."""
-        if self._stream_is_paused:
+    def paused_mapping(self, service: str, **settings: Any):
+        """Keep the function from what is in its queue or stream for a while, and give the mapping settings for then."""
+        if service in self._paused:
             yield
             return
         functions = self.client("lambda")
         mapping, = (known["UUID"] for known in functions.list_event_source_mappings()["EventSourceMappings"]
-                    if "dynamodb" in known["EventSourceArn"])
+                    if f":{service}:" in known["EventSourceArn"])
         functions.update_event_source_mapping(UUID=mapping, Enabled=False)
-        self._stream_is_paused = True
+        self._paused.add(service)
         try:
             yield
         finally:
-            self._stream_is_paused = False
-            functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+            self._paused.remove(service)
+            functions.update_event_source_mapping(UUID=mapping, Enabled=True, **settings)
 
     def batches_with(self, ids: list[str]) -> list[list[str]]:
         """The stream batches so far that held some of these rows, as lists of their ids."""

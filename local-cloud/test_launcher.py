@@ -192,6 +192,23 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("http-function-errors", "hides the errors of functions", check)
 
+    def test_filtered_messages(self):
+        def check(cloud: Cloud):
+            sqs, queue = cloud.client("sqs"), f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/queue"
+            wanted, other = '{"type":"raise"}', '{"type":"other"}'
+            with cloud.paused_mapping("sqs", FilterCriteria={"Filters": [{"Pattern": '{"body":{"type":["raise"]}}'}]}):
+                for body in [other, wanted]:
+                    sqs.send_message(QueueUrl=queue, MessageBody=body)
+            eventually(lambda: wanted in cloud.messages())
+            self.assertNotIn(other, cloud.messages())
+            counts = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+            sqs.purge_queue(QueueUrl=queue)
+            with cloud.paused_mapping("sqs", FilterCriteria={}):
+                pass
+            self.assertEqual(counts["ApproximateNumberOfMessagesNotVisible"], "1", "the one that failed")
+
+        self.verify("filtered-messages", "deletes what a filter leaves out", check)
+
     def test_stream_batches(self):
         def check(cloud: Cloud):
             # A reported record is given again, with those after it and without those before it.

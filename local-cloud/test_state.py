@@ -47,7 +47,7 @@ class Restart(unittest.TestCase):
     def test_streams_go_on_where_they_were(self):
         before = self.cloud.put_rows({}, {})
         eventually(lambda: self.cloud.batches_with(before))
-        with self.cloud.paused_stream():
+        with self.cloud.paused_mapping("dynamodb"):
             unread = self.cloud.put_rows({}, {"report": {"BOOL": True}})
             self.cloud.restart()
         eventually(lambda: len(self.cloud.batches_with(unread)) == 3)
