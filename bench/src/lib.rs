@@ -16,6 +16,8 @@ pub mod growth;
 pub mod hot_product;
 /// HTTP/1.1, as little as is needed.
 pub mod http1;
+/// The deployed shop under load.
+pub mod load;
 /// The order of all measurements.
 pub mod measure;
 /// The size of a package.

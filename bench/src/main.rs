@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    growth, hot_product,
+    growth, hot_product, load,
     measure::{Bench, Plan, THIS_BUILD},
     report::Report,
     soak,
@@ -38,6 +38,9 @@ struct Cli {
 enum Command {
     /// Measure reads and pages of lists with a thousand rows and with a million
     Growth(GrowthOptions),
+    /// Put a deployed shop under load
+    #[command(hide = true)]
+    Load(load::Options),
     /// Call the services for minutes, and see whether their memory, descriptors or threads grow
     Soak(soak::Options),
     /// Simulate that thousands order one product at once
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Some(Command::HotProduct(options)) => {
             bench::stop_on_signals().and_then(|()| run_hot_product(&options))
         }
+        Some(Command::Load(options)) => bench::stop_on_signals().and_then(|()| run_load(&options)),
         Some(Command::Soak(options)) => bench::stop_on_signals().and_then(|()| run_soak(&options)),
         Some(Command::Store { template }) => store::serve(&template),
     };
@@ -179,6 +183,15 @@ fn run_hot_product(options: &hot_product::Options) -> Result<()> {
     report.write(&options.out)?;
     println!("{}", report.text());
     println!("Written: hot-product.json in {}", options.out.display());
+    report.check()
+}
+
+fn run_load(options: &load::Options) -> Result<()> {
+    let _turn = turn(Path::new("target/bench"))?;
+    let report = load::run(options)?;
+    report.write(&options.out)?;
+    println!("\n{}", report.text());
+    println!("Written: load.json in {}", options.out.display());
     report.check()
 }
 

@@ -1,4 +1,4 @@
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Where cargo puts what it builds with the profile `bench`.
-const RUNNER: &str = "target/release/bench";
+pub(crate) const RUNNER: &str = "target/release/bench";
 /// The workspaces of the references, each with its own profile, and the functions in them.
 const REFERENCES: [(&str, &[&str]); 2] =
     [("bench/references/Cargo.toml", &["no-op", "lean"]), ("bench/references/naive/Cargo.toml", &["naive"])];
@@ -23,41 +23,54 @@ const REFERENCES_FOLDER: &str = "target/bench-references";
 pub(crate) struct Arguments {
     /// Options of the measurement; `--help` shows them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 impl Arguments {
+    /// Whether the runner is to explain itself.
+    pub(crate) fn ask_for_help(&self) -> bool {
+        self.has("--help") || self.has("-h")
+    }
+
     /// Whether services are compared with themselves alone, at different numbers of rows.
     fn is_growth(&self) -> bool {
         self.arguments.first().is_some_and(|argument| argument == "growth")
     }
 
-    fn has(&self, option: &str) -> bool {
+    /// Whether an option is among them, with or without a value.
+    pub(crate) fn has(&self, option: &str) -> bool {
         self.arguments.iter().any(|argument| argument.to_string_lossy().split('=').next() == Some(option))
     }
 }
 
 /// Builds the services as they are deployed, what they are compared with, and what measures them, and measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.has("--help") || arguments.has("-h") {
+    if arguments.ask_for_help() {
         build_runner()?;
-        return measure(arguments);
+        return measure(command(RUNNER).args(&arguments.arguments));
     }
-    tools::install()?;
-    step("build what measures", build_runner)?;
-    // Who names a folder of services has built them.
-    if !arguments.has("--services") {
-        step("build the services", || {
-            tools::build().context("the services don't build: correct the error above, then run this again")
-        })?;
-    }
+    build(arguments)?;
     if !arguments.is_growth() {
         step("build the references", build_references)?;
     }
-    measure(arguments)
+    measure(command(RUNNER).args(&arguments.arguments))
 }
 
-fn build_runner() -> Result<()> {
+/// Builds what measures, and the services.
+pub(crate) fn build(arguments: &Arguments) -> Result<()> {
+    tools::install()?;
+    step("build what measures", build_runner)?;
+    // Who names a folder of services has built them.
+    if arguments.has("--services") || arguments.has("--no-build") {
+        return Ok(());
+    }
+    step("build the services", || {
+        tools::build().context("the services don't build: correct the error above, then run this again")
+    })
+}
+
+/// Builds what measures.
+pub(crate) fn build_runner() -> Result<()> {
     execute(command("cargo").args(["build", "--profile", "bench", "--package", "bench", "--locked"]), "bench")
 }
 
@@ -79,12 +92,12 @@ fn build_references() -> Result<()> {
 }
 
 /// The runner shows by itself how far it is, and what it found.
-fn measure(arguments: &Arguments) -> Result<()> {
-    let status = Group::start(command(RUNNER).args(&arguments.arguments))?.wait()?;
+pub(crate) fn measure(runner: &mut Command) -> Result<()> {
+    let status = Group::start(runner)?.wait()?;
     if processes::interrupted() {
         bail!("interrupted");
     }
-    ensure!(status.success(), "the benchmark failed, for the reason above");
+    ensure!(status.success(), "the measurement failed, for the reason above");
     Ok(())
 }
 

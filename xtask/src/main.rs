@@ -1,4 +1,4 @@
-//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`, `bench`, `chaos`.
+//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`, `bench`, `load`, `chaos`.
 //!
 //! What the tasks install and write lives in `.local/`, which git ignores: the tools, the logs of every child
 //! process, and where the running local cloud is found.
@@ -21,6 +21,8 @@ mod chaos;
 mod checks;
 /// `demo`: the story of one order, told against the running shop.
 mod demo;
+/// `load`: what the shop, its services and one product can take.
+mod load;
 /// `logs`: what the functions wrote.
 mod logs;
 /// `openapi`: the committed API descriptions, out of the code.
@@ -88,6 +90,11 @@ enum Task {
     /// functions are killed, messages come twice and the cloud restarts; then waits until nothing moves any more and
     /// checks what the shop promises from the data alone. docs/CHAOS.md says what is injected and how to read a violation.
     Chaos(chaos::Arguments),
+    /// Put the shop under load: steadily, then all at once; `load soak`, `load hot-product`
+    ///
+    /// Deploys the shop to a local cloud of its own, and ends that again. `load soak` calls the services for ten minutes
+    /// without a cloud, and shows whether they grow; `load hot-product` simulates that 10,000 order one product at once.
+    Load(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -100,6 +107,7 @@ fn main() -> ExitCode {
         Task::Openapi => openapi::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
+        Task::Load(arguments) => load::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

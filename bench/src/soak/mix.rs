@@ -24,6 +24,8 @@ pub(super) enum Call {
     Read(&'static str, &'static str),
     /// A request for the order that is known to be there.
     ReadOrder,
+    /// A request for a product that nobody orders, so that it is never at the version that the sample knows.
+    ReadProduct,
     /// So many messages like a sample's.
     Queue(&'static str, usize),
     /// So many messages like a sample's, each about another pending order.
@@ -46,15 +48,15 @@ const USERS: [Call; 10] = [
 ];
 
 const PRODUCTS: [Call; 10] = [
-    Call::Job(Job::GetProduct),
+    Call::ReadProduct,
     Call::Job(Job::StockRequests(1)),
     Call::Job(Job::ListProducts),
     Call::Stream("product-changes", 0, 1),
-    Call::Job(Job::GetProduct),
+    Call::ReadProduct,
     Call::Job(Job::StockRequests(10)),
     Call::Read("list-category", "/api/products"),
     Call::Stream("reservation-changes", 0, 10),
-    Call::Job(Job::GetProduct),
+    Call::ReadProduct,
     Call::Stream("product-changes", 0, 10),
 ];
 
@@ -87,6 +89,10 @@ impl Call {
                 let id = workload.order()["order_id"]["S"].as_str().unwrap_or_default().to_owned();
                 workload.read(service, "read-order", &format!("/api/orders/{id}"), &[])?
             }
+            Self::ReadProduct => {
+                let id = workload.products().last().cloned().unwrap_or_default();
+                workload.read(service, "get-product", &format!("/api/products/{id}"), &[])?
+            }
             Self::Queue(sample, messages) => {
                 workload.batch(service, sample, messages, |_, _, _| {})?.to_string()
             }
@@ -103,7 +109,7 @@ impl Call {
     pub(super) fn check(self, answer: &str) -> Result<()> {
         match self {
             Self::Job(job) => job.check(answer),
-            Self::Read(..) | Self::ReadOrder => {
+            Self::Read(..) | Self::ReadOrder | Self::ReadProduct => {
                 ensure!(parsed(answer)["statusCode"] == 200, "expected status 200, got {answer}");
                 Ok(())
             }
@@ -125,7 +131,7 @@ impl Call {
             | Self::Queue(..)
             | Self::PendingOrders(..) => "queue",
             Self::Job(Job::OrderChanges(_)) | Self::Stream(..) => "stream",
-            Self::Job(_) | Self::Read(..) | Self::ReadOrder => "HTTP",
+            Self::Job(_) | Self::Read(..) | Self::ReadOrder | Self::ReadProduct => "HTTP",
         }
     }
 
