@@ -199,3 +199,38 @@ async fn redrive(world: &World, poison: &[String]) -> Result<usize> {
     }
     Ok(redriven)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(queue: &str, body: &str) -> Message {
+        Message { queue: queue.to_owned(), id: "m".to_owned(), body: body.to_owned() }
+    }
+
+    fn placed(status: &str) -> Change {
+        let key = "00000000-0000-8000-8000-000000000001".to_owned();
+        let after = Some(json!({ "order_id": key, "status": status, "version": 1 }));
+        Change { at: SystemTime::now(), table: "orders", id: "change".to_owned(), key, after }
+    }
+
+    #[test]
+    fn poison_is_where_it_belongs_and_everything_else_is_work() {
+        let poison = ["p-1".to_owned()];
+        let left = |messages: &[Message], recording| Work::left(messages, &recording, &poison);
+        assert!(left(&[message("dev-user-events-dlq", "p-1")], Recording::default()).is_done());
+        for message in [message("dev-user-events-dlq", "{}"), message("dev-user-events", "p-1")] {
+            let work = left(&[message], Recording::default());
+            assert!(!work.is_done() && work.stuck().len() == 1, "{work:?}");
+        }
+        let recording = Recording { changes: vec![placed("PENDING")], events: Vec::new() };
+        let work = left(&[], recording);
+        assert_eq!((work.unannounced, work.pending, work.stuck().len()), (1, 1, 2));
+        let recording = Recording { changes: vec![placed("REJECTED")], events: Vec::new() };
+        assert_eq!(left(&[], recording).pending, 0);
+    }
+}

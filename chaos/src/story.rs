@@ -99,3 +99,62 @@ fn millis(at: SystemTime) -> i64 {
 fn moment(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| format!("{at:.3}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::{
+        journal::{Attempt, Outcome, What},
+        recorder::{Change, Published},
+    };
+
+    const ORDER: &str = "00000000-0000-8000-8000-000000000001";
+
+    #[test]
+    fn a_story_has_all_that_is_known_of_an_entity_in_order_of_time() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let change = |seconds, key: &str| Change {
+            at: at(seconds),
+            table: "orders",
+            id: format!("change-{seconds}"),
+            key: key.to_owned(),
+            after: Some(json!({ "version": seconds })),
+        };
+        let attempt = |seconds, body: Value| Attempt {
+            at: at(seconds),
+            took: Duration::from_millis(1),
+            skewed: false,
+            outcome: Outcome::Answer { status: 201, body, request_id: None },
+        };
+        let deed = |number, attempt| Deed {
+            number,
+            shopper: 0,
+            what: What::ListOrders,
+            attempts: vec![attempt],
+            complaints: Vec::new(),
+        };
+        let deeds = [deed(0, attempt(1, json!({ "order_id": ORDER }))), deed(1, attempt(1, json!(null)))];
+        let recording = Recording {
+            changes: vec![change(4, ORDER), change(2, &format!("reservation#{ORDER}")), change(3, "another")],
+            events: vec![Published { at: at(3), table: "orders", body: json!({ "subject": ORDER }) }],
+        };
+        let line = |seconds: i64, text: &str| LogLine {
+            at: seconds * 1000,
+            function: "order-service".to_owned(),
+            text: text.to_owned(),
+        };
+        let log = [line(5, &format!("failed {ORDER}")), line(6, "failed another")];
+        let message =
+            Message { queue: "dev-stock-requests".to_owned(), id: "m".to_owned(), body: ORDER.to_owned() };
+
+        let story = tell(ORDER, &deeds, &recording, &[message], &log);
+        let lines: Vec<&str> = story.lines().collect();
+        let wanted = ["deed 0", "change-2", "published", "change-4", "failed", "at the end"];
+        assert_eq!(lines.len(), wanted.len(), "{story}");
+        for (line, wanted) in lines.into_iter().zip(wanted) {
+            assert!(line.contains(wanted), "{wanted}: {story}");
+        }
+    }
+}
