@@ -1,7 +1,7 @@
 """State that outlives the cloud's process: what `--state` keeps in its folder.
 
 MiniStack can keep state itself, but not that of streams, of what waits in retries, or of this project's corrections.
-What its services know is in module-level stores, and those are kept here as they are, all at one moment: when no handler
+What its services know is in module-level stores, which are kept here as they are, all at one moment: when no handler
 runs, since handlers run on the event loop, and no function, since all are ended first.
 """
 
