@@ -518,6 +518,33 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
 
         self.verify("function-properties", "remembers all of a function", check)
 
+    def test_failed_starts(self):
+        def check(cloud: Cloud):
+            sqs, queue = cloud.client("sqs"), f"http://127.0.0.1:{cloud.port}/{ACCOUNT}/queue"
+            may_end, no_start = cloud.folder / str(uuid.uuid4()), cloud.folder / "journal.no-start"
+            sqs.send_message(QueueUrl=queue, MessageBody=f"wait for {may_end}")
+            eventually(lambda: f"wait for {may_end}" in cloud.messages())
+            no_start.touch()
+            busy = [function["pid"] for function in cloud.instrument("GET", "functions") if function["busy"]]
+            for idle in cloud.instrument("GET", "functions"):
+                if idle["pid"] not in busy:
+                    os.kill(idle["pid"], signal.SIGKILL)
+            self.assertEqual(cloud.request("/api/users/me").status, 500)
+            no_start.unlink()
+            may_end.touch()
+            self.assertEqual(cloud.request("/api/users/me").status, 200)
+
+            def in_flight() -> str:
+                counts = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+                return counts["ApproximateNumberOfMessagesNotVisible"]
+
+            try:
+                eventually(lambda: in_flight() == "0")
+            finally:
+                sqs.purge_queue(QueueUrl=queue)
+
+        self.verify("failed-starts", "ends no other environment of a function", check)
+
     def test_stubs(self):
         def check(cloud: Cloud):
             resources = {

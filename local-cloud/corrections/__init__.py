@@ -68,6 +68,7 @@ CORRECTIONS: dict[str, Callable[[], None]] = {
     "load-balancer-events": load_balancer.load_balancer_events,
     "load-balancer-https": load_balancer.load_balancer_https,
     "function-properties": functions.function_properties,
+    "failed-starts": functions.failed_starts,
     "stubs": stubs.stubs,
     "nested-stacks": nested_stacks.nested_stacks,
     "sam-parameters": sam_transform.sam_parameters,

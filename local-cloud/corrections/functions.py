@@ -1,7 +1,8 @@
-"""Functions as stacks describe them."""
+"""Functions: as stacks describe them, and the environments that they run in."""
 
 from typing import Any
 
+from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -34,3 +35,19 @@ def _remember(name: str, properties: dict[str, Any]) -> None:
         config.pop(shown, None)
         if properties.get(described):
             config[shown] = properties[described]
+
+
+def failed_starts() -> None:
+    """Upstream ends every environment of a function, also those with a call, when one of them can't start; on AWS that
+    concerns nobody but the call that it was started for."""
+    invoke = lambda_runtime.ProvidedWorker.invoke
+
+    def invoke_alone(worker, *arguments, **options):
+        try:
+            return invoke(worker, *arguments, **options)
+        except Exception as error:
+            text = str(error)
+            payload = {"errorMessage": text, "errorType": getattr(error, "error_type", "Runtime.Unknown")}
+            return {"status": "error", "error": text, "error_payload": payload, "log": ""}
+
+    lambda_runtime.ProvidedWorker.invoke = invoke_alone
