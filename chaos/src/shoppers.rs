@@ -50,12 +50,8 @@ pub(crate) async fn run(
     let person = |number| Person::new(number, plan.seed, &world.api, journal, &secret);
     let skewed_tokens = plan.has(Kind::TokenSkew);
 
-    let mut first = Admin::new(person(0), &market, skewed_tokens);
-    first.open_shop(until).await;
-    ensure!(market.offers() > 0, "there is nothing to buy in this shop");
     let mut people = JoinSet::new();
-    people.spawn(first.run(until));
-    for number in 1..shoppers {
+    for number in 0..shoppers {
         if number % PEOPLE_PER_ADMIN == 0 {
             people.spawn(Admin::new(person(number), &market, skewed_tokens).run(until));
         } else {
@@ -65,5 +61,6 @@ pub(crate) async fn run(
     while let Some(ended) = people.join_next().await {
         ended.context("a shopper is gone")?;
     }
+    ensure!(market.offers() > 0, "there was nothing to buy in this shop");
     Ok(())
 }

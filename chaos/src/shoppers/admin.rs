@@ -43,17 +43,14 @@ impl Admin {
         Self { person, market: Arc::clone(market), skewed_tokens, last_change: None }
     }
 
-    /// Puts the first products on offer, so that there is something to buy.
-    pub(super) async fn open_shop(&mut self, until: Instant) {
-        self.take_office(until).await;
+    /// Runs the shop until then.
+    pub(super) async fn run(mut self, until: Instant) {
+        while self.person.account.is_none() && Instant::now() < until {
+            self.person.become_somebody(Role::Admin).await;
+        }
         while self.market.offers() < FIRST_HOT + FIRST_OTHERS && Instant::now() < until {
             self.create_product(self.market.offers() < FIRST_HOT).await;
         }
-    }
-
-    /// Runs the shop until then.
-    pub(super) async fn run(mut self, until: Instant) {
-        self.take_office(until).await;
         while Instant::now() < until {
             self.person.think(THINKING).await;
             match self.person.rng.random_range(0..100) {
@@ -67,12 +64,6 @@ impl Admin {
                 88..92 if self.skewed_tokens => self.person.skew(Role::Admin),
                 _ => self.see_to_an_order().await,
             }
-        }
-    }
-
-    async fn take_office(&mut self, until: Instant) {
-        while self.person.account.is_none() && Instant::now() < until {
-            self.person.become_somebody(Role::Admin).await;
         }
     }
 
