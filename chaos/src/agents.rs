@@ -30,7 +30,7 @@ const KILLED_AT_WORK: f64 = 0.75;
 const DUPLICATES: f64 = 0.15;
 const DELAYS: f64 = 0.25;
 const DELAY_SECONDS: f64 = 3.0;
-const REPEATED_BATCHES: f64 = 0.08;
+const REPEATED_BATCHES: f64 = 0.15;
 
 /// How long the cloud may take to end for a restart.
 const RESTART: Duration = Duration::from_secs(60);

@@ -30,6 +30,7 @@ pub(super) async fn send(world: Arc<World>, schedule: Arc<Schedule>) -> Result<V
         let request = world.sqs.send_message().queue_url(address).message_body(body);
         request.send().await.with_context(|| format!("no poison can be sent to {queue}"))?;
         schedule.ledger.injected(Kind::Poison, &format!("{queue}: {what}"));
+        schedule.ledger.write(&format!("that poison was {id}"));
         sent.push(id);
     }
     Ok(sent)
