@@ -32,6 +32,7 @@ use crate::{
     announcements::is_id,
     drain::{self, Drained, Message},
     journal::{Deed, Outcome},
+    ledger::Fault,
     operator::Operator,
     recorder::{Change, Recording, Rows, TABLES, row},
     story::{self, LogLine},
@@ -93,6 +94,7 @@ const CHECKS: &[Check] = &[
 /// All that is known when everything is over.
 pub(crate) struct Evidence<'a> {
     pub(crate) deeds: &'a [Deed],
+    pub(crate) faults: &'a [Fault],
     pub(crate) recording: &'a Recording,
     pub(crate) drained: &'a Drained,
     pub(crate) poison: &'a [String],
@@ -118,6 +120,7 @@ struct Finding {
 pub(crate) async fn check(
     world: &World,
     deeds: &[Deed],
+    faults: &[Fault],
     recording: &Recording,
     drained: &Drained,
     poison: &[String],
@@ -130,7 +133,7 @@ pub(crate) async fn check(
     let messages = drain::messages(&operator).await?;
     let log = story::log(&operator).await?;
     let rows = recording.rows();
-    Ok(Evidence { deeds, recording, drained, poison, rows, tables, messages, log }.judge())
+    Ok(Evidence { deeds, faults, recording, drained, poison, rows, tables, messages, log }.judge())
 }
 
 /// Everything that is in a table, by key.
@@ -211,7 +214,7 @@ impl Evidence<'_> {
     }
 
     fn story(&self, entity: &str) -> String {
-        story::tell(entity, self.deeds, self.recording, &self.messages, &self.log)
+        story::tell(entity, self.deeds, self.faults, self.recording, &self.messages, &self.log)
     }
 }
 

@@ -21,9 +21,21 @@ pub(crate) struct Ledger {
 struct Entries {
     log: Option<File>,
     counts: BTreeMap<Kind, BTreeMap<String, u64>>,
-    /// When which fault hit, for the story of an entity.
-    faults: Vec<(SystemTime, String)>,
+    faults: Vec<Fault>,
 }
+
+/// A fault that hit a call, for the story of whom the call was about.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) at: SystemTime,
+    /// The kind, and the call: `reset-after DynamoDB PutItem`.
+    pub(crate) what: String,
+    /// The beginning of what the call asked for.
+    pub(crate) asked: String,
+}
+
+/// How much of a call is kept. An id comes early in it.
+const KEPT: usize = 16 * 1024;
 
 impl Ledger {
     /// A ledger that writes to `chaos-faults.log` in the folder that `CHAOS_LOGS` names, if it does.
@@ -40,9 +52,19 @@ impl Ledger {
         Self { begun: Instant::now(), entries: Mutex::new(entries) }
     }
 
-    /// Notes that this kind hit something: `("reset-after", "DynamoDB PutItem")`.
+    /// Notes that this kind hit something: `("kill", "user-service, idle")`.
     pub(crate) fn injected(&self, kind: Kind, what: &str) {
         self.injected_times(kind, what, 1);
+    }
+
+    /// Notes that this kind hit a call that asked for this, so many times.
+    pub(crate) fn injected_into(&self, kind: Kind, call: &str, asked: &[u8], times: u64) {
+        self.injected_times(kind, call, times);
+        if times > 0 {
+            let asked = String::from_utf8_lossy(&asked[..asked.len().min(KEPT)]).into_owned();
+            let what = format!("{} {call}", kind.name());
+            self.entries().faults.push(Fault { at: SystemTime::now(), what, asked });
+        }
     }
 
     /// Notes that this kind hit something so many times.
@@ -50,19 +72,17 @@ impl Ledger {
         if times == 0 {
             return;
         }
-        let line = format!("{} {what}", kind.name());
-        self.write(&line);
-        let mut entries = self.entries();
-        entries.faults.push((SystemTime::now(), line));
-        *entries.counts.entry(kind).or_default().entry(what.to_owned()).or_default() += times;
+        self.write(&format!("{} {what}", kind.name()));
+        *self.entries().counts.entry(kind).or_default().entry(what.to_owned()).or_default() += times;
     }
 
     /// Writes something to the log that counts for nothing.
     pub(crate) fn write(&self, line: &str) {
         let elapsed = self.begun.elapsed().as_secs_f64();
+        let now = jiff::Timestamp::now();
         if let Some(log) = &mut self.entries().log {
             // The run is worth more than its log.
-            let written: io::Result<()> = writeln!(log, "{elapsed:9.3} {line}");
+            let written: io::Result<()> = writeln!(log, "{now:.3} {elapsed:9.3} {line}");
             written.ok();
         }
     }
@@ -70,6 +90,11 @@ impl Ledger {
     /// How often each kind was injected, and into what.
     pub(crate) fn counts(&self) -> BTreeMap<Kind, BTreeMap<String, u64>> {
         self.entries().counts.clone()
+    }
+
+    /// The faults that hit calls, in order of time.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        self.entries().faults.clone()
     }
 
     /// How many faults there were in all.

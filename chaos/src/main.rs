@@ -107,7 +107,8 @@ async fn run(options: &Options) -> Result<bool> {
     let drained = drain::drain(&world, &recorder, &poison, DRAIN + plan.duration / 4).await?;
     report::drained(&drained);
     let recording = recorder.finish().await?;
-    let findings = checks::check(&world, &journal.deeds(), &recording, &drained, &poison).await?;
+    let findings =
+        checks::check(&world, &journal.deeds(), &ledger.faults(), &recording, &drained, &poison).await?;
     report::findings(&findings, options.seed);
     Ok(findings.violations.is_empty())
 }

@@ -130,7 +130,7 @@ impl Proxy {
         if kind == Kind::SnsEntries {
             return self.without_entries(call, asked).await;
         }
-        self.schedule.ledger.injected(kind, &call.name());
+        self.schedule.ledger.injected_into(kind, &call.name(), asked.body(), 1);
         match kind {
             Kind::DynamodbThrottled => Ok(refusals::throttled(call, asked.body(), draw())),
             Kind::DynamodbFailing => Ok(refusals::failing(call)),
@@ -162,7 +162,7 @@ impl Proxy {
         let name = call.name();
         let (head, body) = asked.into_parts();
         let batch = entries::Batch::read(&body, || self.schedule.hits(Kind::SnsEntries, &name));
-        self.schedule.ledger.injected_times(Kind::SnsEntries, &name, batch.refused());
+        self.schedule.ledger.injected_into(Kind::SnsEntries, &name, &body, batch.refused());
         let answer = match batch.rest(head, body) {
             Some(rest) => self.pass_on(rest).await?,
             None => entries::nothing_taken(),

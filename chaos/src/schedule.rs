@@ -31,11 +31,13 @@ impl Schedule {
     /// Faults from now on.
     pub(crate) fn begin(&self) {
         self.began.get_or_init(Instant::now);
+        self.ledger.write("the faults begin");
     }
 
     /// No faults any more.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
+        self.ledger.write("the faults are over");
     }
 
     /// The time since the beginning, while there are faults.

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::{drain::Message, journal::Deed, operator::Operator, recorder::Recording};
+use crate::{drain::Message, journal::Deed, ledger::Fault, operator::Operator, recorder::Recording};
 
 /// A story has no more lines than anybody would read, and no longer ones.
 const LINES: usize = 300;
@@ -45,11 +45,12 @@ pub(crate) async fn log(operator: &Operator) -> Result<Vec<LogLine>> {
     Ok(lines)
 }
 
-/// All that is known of an entity, in order of time: what was asked of it and answered, its versions, the events about
-/// it, messages that nobody handled, and what was logged.
+/// All that is known of an entity, in order of time: what was asked of it and answered, the faults that hit calls about it,
+/// its versions, the events about it, messages that nobody handled, and what was logged.
 pub(crate) fn tell(
     entity: &str,
     deeds: &[Deed],
+    faults: &[Fault],
     recording: &Recording,
     messages: &[Message],
     log: &[LogLine],
@@ -68,6 +69,8 @@ pub(crate) fn tell(
             }
         }
     }
+    let faults = faults.iter().filter(|fault| fault.asked.contains(entity));
+    lines.extend(faults.map(|fault| (millis(fault.at), format!("fault {}: {}", fault.what, fault.asked))));
     for change in recording.changes.iter().filter(|change| change.key.contains(entity)) {
         let written = change.text("updated_at").parse::<jiff::Timestamp>().map(|at| at.as_millisecond());
         let row = change.after.as_ref().map_or_else(|| "removed".to_owned(), Value::to_string);

@@ -202,6 +202,7 @@ impl Scene {
             tables.get_mut(table).unwrap().extend(kept.map(|row| (key.to_owned(), row)));
         }
         let evidence = Evidence {
+            faults: &[],
             deeds: &self.deeds,
             recording: &self.recording,
             drained: &self.drained,
