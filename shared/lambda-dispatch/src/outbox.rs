@@ -99,7 +99,10 @@ impl Outbox {
 
     /// Keeps a stream record that can't become an event, whole and with the reason.
     pub(crate) async fn set_aside(&self, record: &RawValue, reason: &str) -> Result<(), HandlerError> {
-        let reason: String = reason.chars().take(1024).collect();
+        // The queue takes no message with other characters. In JSON, control characters are never there as such.
+        let reason: String =
+            reason.chars().take(1024).map(|sent| if is_sendable(sent) { sent } else { '\u{fffd}' }).collect();
+        let body = record.get().replace('\u{fffe}', r"\ufffe").replace('\u{ffff}', r"\uffff");
         let attribute = aws_sdk_sqs::types::MessageAttributeValue::builder()
             .data_type("String")
             .string_value(reason)
@@ -107,7 +110,7 @@ impl Outbox {
         self.sqs()
             .send_message()
             .queue_url(&self.stream_dlq_url)
-            .message_body(record.get())
+            .message_body(body)
             .message_attributes("reason", attribute)
             .send()
             .await?;
@@ -138,4 +141,9 @@ impl Outbox {
     fn sqs(&self) -> &aws_sdk_sqs::Client {
         self.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.config))
     }
+}
+
+/// Whether SQS takes a character: what XML has.
+fn is_sendable(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

@@ -195,6 +195,11 @@ impl Book {
             "AmazonSQS.SendMessage" => {
                 let attributes = request["MessageAttributes"].as_object().into_iter().flatten();
                 let text_of = |value: &Value| value["StringValue"].as_str().unwrap_or_default().to_owned();
+                let texts = attributes.clone().map(|(_, value)| text_of(value)).chain([text("MessageBody")]);
+                if !texts.flat_map(|text| text.chars().collect::<Vec<_>>()).all(is_in_xml) {
+                    let error = json!({"__type": "com.amazonaws.sqs#InvalidMessageContents"});
+                    return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
+                }
                 self.sent.push(Sent {
                     queue_url: text("QueueUrl"),
                     body: text("MessageBody"),
@@ -265,6 +270,11 @@ impl Book {
         let fault = self.entry_fault.as_mut().filter(|fault| (fault.concerns)(message))?;
         take_one(&mut fault.times).then_some(fault.sender_fault)
     }
+}
+
+/// SQS takes no message with other characters.
+fn is_in_xml(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// Counts down; true as long as there was something left.

@@ -107,6 +107,19 @@ async fn a_record_that_cannot_become_an_event_is_set_aside_whole() {
     }
 }
 
+/// A queue takes no message with characters that XML does not have, and the reason quotes the record.
+#[tokio::test]
+async fn a_record_with_characters_that_no_queue_takes_is_set_aside_whole() {
+    let (_, door) = Probe::door();
+    let mut bad = record(1, json!({ "probe_id": { "S": "odd \u{fffe}\u{ffff}\u{0}" } }));
+    bad["dynamodb"]["StreamViewType"] = "odd \u{1}\u{fffe}".into();
+    assert_eq!(door.changes(vec![record(0, row("a")), bad.clone(), record(2, row("b"))]).await, None);
+    assert_eq!(subjects(door.topic()), ["a", "b"]);
+    let set_aside = door.topic().sent().pop().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&set_aside.body).unwrap(), bad, "whole");
+    assert!(set_aside.attributes["reason"].contains("odd \u{fffd}\u{fffd}"), "{set_aside:?}");
+}
+
 #[tokio::test]
 async fn an_event_that_the_topic_refuses_as_invalid_is_set_aside() {
     let (_, door) = Probe::door();
