@@ -9,7 +9,7 @@ use aws_sdk_s3::{
 };
 use aws_types::SdkConfig;
 
-use crate::image::{Image, Look};
+use crate::image::Image;
 use crate::rows::{Declared, Reason};
 
 /// A bucket, through a client that is made when it is first needed: requests that have to do with no file don't wait
@@ -88,8 +88,8 @@ impl Bucket {
             return refused(Reason::OtherHeaders);
         }
         match Image::look(&part.bytes, content_type) {
-            Look::Image(image) => Ok(Inspection::Image(image)),
-            Look::Refused(reason) => refused(reason),
+            Ok(image) => Ok(Inspection::Image(image)),
+            Err(reason) => refused(reason),
         }
     }
 

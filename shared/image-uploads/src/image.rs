@@ -36,13 +36,6 @@ pub struct Image {
     pub height: u32,
 }
 
-/// What a file shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    Image(Image),
-    Refused(Reason),
-}
-
 impl ImageType {
     const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::Webp, Self::Avif];
 
@@ -106,28 +99,28 @@ impl Image {
     /// Decoded, a picture of this many pixels fills some 160 MB of whoever looks at it.
     const MAX_PIXELS: u32 = 40_000_000;
 
-    /// The picture in a file, of which there is as much as is [needed](ImageType::needed).
+    /// The picture in a file, or why it is refused. Of a PNG and a WebP the first 64 KiB do, of others it takes the whole.
     ///
     /// Nothing is decoded. A file is taken at its word for how large its picture is, and refused if that is too large
     /// or if it has another word for those who read it otherwise.
-    pub(crate) fn look(file: &[u8], declared: ImageType) -> Look {
+    pub fn look(file: &[u8], declared: ImageType) -> Result<Self, Reason> {
         let mut reader = Cursor::new(file);
         let found =
             imagesize::reader_type(&mut reader).and_then(|kind| Ok((kind, kind.reader_size(&mut reader)?)));
-        let Ok((kind, size)) = found else { return Look::Refused(Reason::NotAnImage) };
+        let Ok((kind, size)) = found else { return Err(Reason::NotAnImage) };
         let Some(content_type) = ImageType::of(kind).filter(|kind| kind.begins(file)) else {
-            return Look::Refused(Reason::NotAnImage);
+            return Err(Reason::NotAnImage);
         };
         if content_type != declared {
-            return Look::Refused(Reason::OtherType);
+            return Err(Reason::OtherType);
         }
         match (u32::try_from(size.width), u32::try_from(size.height)) {
             (Ok(width), Ok(height))
                 if Self::is_bearable((width, height)) && sizes(file, content_type).all(Self::is_bearable) =>
             {
-                Look::Image(Self { content_type, width, height })
+                Ok(Self { content_type, width, height })
             }
-            _ => Look::Refused(Reason::Dimensions),
+            _ => Err(Reason::Dimensions),
         }
     }
 
@@ -219,12 +212,8 @@ mod tests {
         [part(b"ftyp", b"avif\0\0\0\0avifmif1"), meta, part(b"mdat", &vec![0; 100_000])].concat()
     }
 
-    fn image(content_type: ImageType, width: u32, height: u32) -> Look {
-        Look::Image(Image { content_type, width, height })
-    }
-
-    fn refused(reason: Reason) -> Look {
-        Look::Refused(reason)
+    fn image(content_type: ImageType, width: u32, height: u32) -> Result<Image, Reason> {
+        Ok(Image { content_type, width, height })
     }
 
     fn files() -> [(ImageType, Vec<u8>); 4] {
@@ -247,7 +236,7 @@ mod tests {
     fn a_file_of_another_kind_than_declared_is_refused() {
         for (kind, file) in files() {
             for declared in ImageType::ALL.into_iter().filter(|declared| *declared != kind) {
-                assert_eq!(Image::look(&file, declared), refused(Reason::OtherType), "{kind}");
+                assert_eq!(Image::look(&file, declared), Err(Reason::OtherType), "{kind}");
             }
         }
     }
@@ -262,7 +251,7 @@ mod tests {
         let riff = b"RIFF\x16\0\0\0WEBPxxxX\x0a\0\0\0\0\0\0\0\x01\0\0\x01\0\0".to_vec();
         for file in [vec![], b"\x89P".to_vec(), html, gif, heic, almost, riff, png(640, 480)[..20].to_vec()] {
             for declared in ImageType::ALL {
-                assert_eq!(Image::look(&file, declared), refused(Reason::NotAnImage), "{file:?}");
+                assert_eq!(Image::look(&file, declared), Err(Reason::NotAnImage), "{file:?}");
             }
         }
     }
@@ -289,7 +278,7 @@ mod tests {
                 (ImageType::Avif, avif(&[(width, height)], 0)),
                 (ImageType::Webp, webp(width, height)),
             ] {
-                assert_eq!(Image::look(&file, kind), refused(Reason::Dimensions), "{kind} {width} {height}");
+                assert_eq!(Image::look(&file, kind), Err(Reason::Dimensions), "{kind} {width} {height}");
             }
         }
     }
@@ -307,7 +296,7 @@ mod tests {
         let far = jpeg(640, 480, 200_000);
         assert_eq!(Image::look(&far, ImageType::Jpeg), image(ImageType::Jpeg, 640, 480));
         let large = avif(&[(10, 10), (20_000, 10)], 50_000);
-        assert_eq!(Image::look(&large, ImageType::Avif), refused(Reason::Dimensions));
+        assert_eq!(Image::look(&large, ImageType::Avif), Err(Reason::Dimensions));
     }
 
     /// Decoders take FF01 and FFD0 to FFD7 for marks without a length: what comes next is the picture for them. For
@@ -331,7 +320,7 @@ mod tests {
             for (width, height) in [(20_000, 20_000), (10_001, 1), (1, 0)] {
                 assert_eq!(
                     Image::look(&file(width, height), ImageType::Jpeg),
-                    refused(Reason::Dimensions),
+                    Err(Reason::Dimensions),
                     "{mark:x} {width} {height}"
                 );
             }
@@ -355,7 +344,7 @@ mod tests {
         let wide =
             [b"\0\0\0\x01ispe\0\0\0\0\0\0\0\x1c\0\0\0\0".as_slice(), &[0, 0, 0x4e, 0x20].repeat(2)].concat();
         for large in [size(20_000, 20_000), wide] {
-            assert_eq!(Image::look(&file(large), ImageType::Avif), refused(Reason::Dimensions));
+            assert_eq!(Image::look(&file(large), ImageType::Avif), Err(Reason::Dimensions));
         }
     }
 
@@ -363,7 +352,7 @@ mod tests {
         #[test]
         fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for declared in ImageType::ALL {
-                Image::look(&bytes, declared);
+                Image::look(&bytes, declared).ok();
             }
         }
 
@@ -380,7 +369,7 @@ mod tests {
                     *place = byte;
                 }
             }
-            if let Look::Image(image) = Image::look(&file, declared) {
+            if let Ok(image) = Image::look(&file, declared) {
                 prop_assert!((1..=10_000).contains(&image.width) && (1..=10_000).contains(&image.height));
                 prop_assert!(image.width * image.height <= 40_000_000);
             }
