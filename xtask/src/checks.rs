@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    chaos, end_to_end,
+    chaos, end_to_end, fuzz,
     processes::{self, CommandFailed, command, execute, log_path},
     progress::{self, DONE, FAILED, SKIPPED, marked_step},
     tools,
@@ -60,11 +60,12 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     Check { name: "format", needs: Needs::Rust, run: format },
     Check { name: "lints", needs: Needs::Rust, run: lints },
     Check { name: "docs", needs: Needs::Rust, run: docs },
     Check { name: "tests", needs: Needs::Rust, run: tests },
+    Check { name: "fuzz", needs: Needs::Rust, run: fuzz },
     Check { name: "dependencies", needs: Needs::Tools, run: dependencies },
     Check { name: "advisories", needs: Needs::Tools, run: advisories },
     Check { name: "template", needs: Needs::Checkov, run: template },
@@ -163,6 +164,11 @@ fn tests() -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{} passed", passed_tests("tests")?)))
 }
 
+/// Inputs that nobody thought of, for two minutes.
+fn fuzz() -> Result<Outcome> {
+    Ok(Outcome::Passed(fuzz::briefly()?))
+}
+
 /// Licences, sources, and crates that are not wanted.
 fn dependencies() -> Result<Outcome> {
     with_cargo_deny(|deny| {
@@ -256,7 +262,7 @@ mod unit_tests {
             Ok::<_, String>(chosen.iter().map(|check| check.name).collect::<Vec<_>>())
         };
         assert_eq!(selected(false, &[]).unwrap().len(), CHECKS.len());
-        assert_eq!(selected(true, &[]).unwrap(), ["format", "lints", "docs", "tests"]);
+        assert_eq!(selected(true, &[]).unwrap(), ["format", "lints", "docs", "tests", "fuzz"]);
         assert_eq!(selected(true, &["lints", "template"]).unwrap(), ["lints"]);
         let error = selected(true, &["template", "build"]).unwrap_err();
         assert!(error.contains("leaves out template, build"), "{error}");

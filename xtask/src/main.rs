@@ -1,4 +1,5 @@
-//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `logs`, `test`, `openapi`, `bench`, `load`, `chaos`.
+//! Every task that a person or CI runs: `cargo xtask up`, `demo`, `fuzz`, `logs`, `test`, `openapi`, `bench`, `load`,
+//! `chaos`.
 //!
 //! What the tasks install and write lives in `.local/`, which git ignores: the tools, the logs of every child
 //! process, and where the running local cloud is found.
@@ -21,6 +22,8 @@ mod chaos;
 mod checks;
 /// `demo`: the story of one order, told against the running shop.
 mod demo;
+/// `fuzz`: inputs that nobody thought of.
+mod fuzz;
 /// `load`: what the shop, its services and one product can take.
 mod load;
 /// `logs`: what the functions wrote.
@@ -77,6 +80,8 @@ enum Task {
     },
     /// Check everything: format, lints, tests, template, dependencies, end to end
     Test(checks::Selection),
+    /// Look for inputs that a service can't take: none may panic, hang, be answered by 5xx or spoil another
+    Fuzz(fuzz::Arguments),
     /// Write the openapi.json of each service and of docs/ out of the code
     Openapi,
     /// Measure cold starts, warm calls, memory and package sizes of the services
@@ -104,6 +109,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Logs { function, follow } => logs::run(&function, follow),
         Task::Test(selection) => checks::run(&selection),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Openapi => openapi::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),

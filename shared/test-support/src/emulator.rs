@@ -6,6 +6,7 @@ use dynoxide::actions::describe_stream::DescribeStreamRequest;
 use dynoxide::actions::get_records::GetRecordsRequest;
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use dynoxide::actions::list_streams::ListStreamsRequest;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::loopback::{listen, runtime};
@@ -32,6 +33,22 @@ impl Emulator {
         crate::sdk_config(&Self::get().endpoint)
     }
 
+    /// Answers one call as the server does, without a connection: its status and its body.
+    pub fn call(operation: &str, request: &[u8]) -> (u16, String) {
+        let database = &Self::get().database;
+        let answer = match operation {
+            "BatchGetItem" => answer(request, |request| database.batch_get_item(request)),
+            "DeleteItem" => answer(request, |request| database.delete_item(request)),
+            "GetItem" => answer(request, |request| database.get_item(request)),
+            "PutItem" => answer(request, |request| database.put_item(request)),
+            "Query" => answer(request, |request| database.query(request)),
+            "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),
+            "UpdateItem" => answer(request, |request| database.update_item(request)),
+            other => panic!("nobody has called {other} so far"),
+        };
+        answer.map_or_else(|error| (error.status_code(), error.to_json()), |answer| (200, answer))
+    }
+
     fn get() -> &'static Self {
         static EMULATOR: OnceLock<Emulator> = OnceLock::new();
         EMULATOR.get_or_init(|| {
@@ -41,6 +58,14 @@ impl Emulator {
             Self { database, endpoint }
         })
     }
+}
+
+fn answer<Q: DeserializeOwned, A: Serialize>(
+    request: &[u8],
+    operation: impl FnOnce(Q) -> dynoxide::errors::Result<A>,
+) -> dynoxide::errors::Result<String> {
+    let request = serde_json::from_slice(request).expect("a request of an SDK");
+    Ok(serde_json::to_string(&operation(request)?).expect("an answer is JSON"))
 }
 
 impl TestTable {

@@ -1,0 +1,5 @@
+//! Any uploaded file.
+
+#![cfg_attr(any(fuzzing, feature = "libfuzzer"), no_main)]
+
+fuzz::target!(fuzz::pictures::check);
