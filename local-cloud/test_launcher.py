@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -76,7 +75,8 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
         for _ in range(10):  # The kernel delays acknowledgements only once a connection has seen some traffic.
             invoke(FunctionName="function", Payload=b"{}")
         times = [timed(lambda: invoke(FunctionName="function", Payload=b"{}")) for _ in range(15)]
-        self.assertLess(statistics.quantiles(times)[0], 0.030)
+        # What is corrected is added to each call, unlike what else the machine does.
+        self.assertLess(min(times), 0.030)
 
     def test_late_log_lines(self):
         def check(cloud: Cloud):
