@@ -42,12 +42,36 @@ pub(crate) struct Service {
     content_type: &'static str,
 }
 
+pub(crate) const ALARMS: Service = Service {
+    host: "monitoring",
+    signing_name: "monitoring",
+    target: "GraniteServiceVersion20100801",
+    content_type: "application/x-amz-json-1.0",
+};
+pub(crate) const CLOUD_FORMATION: Service = Service {
+    host: "cloudformation",
+    signing_name: "cloudformation",
+    target: "",
+    content_type: "application/x-www-form-urlencoded",
+};
+pub(crate) const DYNAMODB: Service = Service {
+    host: "dynamodb",
+    signing_name: "dynamodb",
+    target: "DynamoDB_20120810",
+    content_type: "application/x-amz-json-1.0",
+};
 pub(crate) const LAMBDA: Service =
     Service { host: "lambda", signing_name: "lambda", target: "", content_type: "application/json" };
 pub(crate) const LOGS: Service = Service {
     host: "logs",
     signing_name: "logs",
     target: "Logs_20140328",
+    content_type: "application/x-amz-json-1.1",
+};
+pub(crate) const SECRETS: Service = Service {
+    host: "secretsmanager",
+    signing_name: "secretsmanager",
+    target: "secretsmanager",
     content_type: "application/x-amz-json-1.1",
 };
 pub(crate) const STREAMS: Service = Service {
@@ -136,6 +160,37 @@ impl Aws {
         self.call(service, method, path, None, body).await.with_context(|| format!("{method} {path} failed"))
     }
 
+    /// An operation of CloudFormation, which speaks forms and XML.
+    pub(crate) async fn form(&self, operation: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
+        let fixed = [("Action", operation), ("Version", "2010-05-15")];
+        let pairs = fixed.iter().chain(parameters).map(|(name, value)| format!("{name}={}", escaped(value)));
+        let form = pairs.collect::<Vec<_>>().join("&");
+        let answer = self.call(CLOUD_FORMATION, "POST", "/", None, form).await;
+        answer.with_context(|| format!("{operation} failed"))
+    }
+
+    /// What anybody gets of an address, whatever its status.
+    pub(crate) async fn get(&self, url: &str) -> Result<u16> {
+        let request = http::Request::get(url).body(SdkBody::empty())?;
+        match self.send_in_time(HttpRequest::try_from(request)?).await {
+            Ok(_) => Ok(200),
+            Err(error) => error.downcast::<Refused>().map(|refused| refused.status),
+        }
+    }
+
+    /// Whether this is a cloud of one's own and not AWS.
+    pub(crate) fn is_local(&self) -> bool {
+        self.config.endpoint_url().is_some()
+    }
+
+    /// The address of the API with this id and, on AWS, this URL.
+    pub(crate) fn api_url(&self, id: &str, url: &str) -> String {
+        match self.config.endpoint_url() {
+            Some(endpoint) => format!("{}/_aws/execute-api/{id}", endpoint.trim_end_matches('/')),
+            None => url.to_owned(),
+        }
+    }
+
     async fn call(
         &self,
         service: Service,
@@ -147,10 +202,7 @@ impl Aws {
         let mut attempt = 1;
         loop {
             let request = self.signed(service, method, path, target, body.clone()).await?;
-            let outcome = match tokio::time::timeout(ATTEMPT_TIMEOUT, self.send(request)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(anyhow::anyhow!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())),
-            };
+            let outcome = self.send_in_time(request).await;
             let Err(error) = outcome else { return outcome };
             let passes = error.downcast_ref::<Refused>().is_none_or(Refused::passes);
             if !passes || attempt == ATTEMPTS {
@@ -201,6 +253,11 @@ impl Aws {
         let (instructions, _) = sign(signable, &parameters)?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
         Ok(HttpRequest::try_from(request.map(SdkBody::from))?)
+    }
+
+    async fn send_in_time(&self, request: HttpRequest) -> Result<Answer> {
+        let answer = tokio::time::timeout(ATTEMPT_TIMEOUT, self.send(request)).await;
+        answer.unwrap_or_else(|_| bail!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs()))
     }
 
     async fn send(&self, request: HttpRequest) -> Result<Answer> {

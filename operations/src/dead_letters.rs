@@ -31,7 +31,8 @@ mod sweep;
 mod work;
 
 pub use letter::{Content, Letter};
-pub use queues::{DeadLetterQueue, Origin};
+pub use queues::{DeadLetterQueue, Function, Origin};
+pub(crate) use queues::{Mapping, mappings};
 
 /// All dead-letter queues of an environment.
 #[derive(Debug)]
@@ -95,7 +96,9 @@ impl Rate {
     /// So many in a second.
     pub fn per_second(number: f64) -> Result<Self> {
         match Duration::try_from_secs_f64(1.0 / number) {
-            Ok(interval) if interval <= Duration::from_secs(3600) => Ok(Self { interval }),
+            Ok(interval) if !interval.is_zero() && interval <= Duration::from_secs(3600) => {
+                Ok(Self { interval })
+            }
             _ => bail!("a rate is between one in an hour and any number in a second"),
         }
     }
@@ -203,5 +206,22 @@ impl DeadLetters {
             ids.insert(letter.id().to_owned());
         }
         Ok(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_read_in_its_unit_and_said_per_second() {
+        let rate = |text: &str| text.parse::<Rate>();
+        assert_eq!(rate("10/s").unwrap().interval(), Duration::from_millis(100));
+        assert_eq!(rate("10").unwrap(), rate("600/min").unwrap());
+        assert_eq!(rate("100/h").unwrap().interval(), Duration::from_secs(36));
+        assert_eq!(rate("10/s").unwrap().to_string(), "10/s");
+        for wrong in ["", "ten", "0/s", "-1/s", "NaN", "inf", "1/day", "0.5/h"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -5,6 +5,8 @@
 
 /// What could not be handled and waits for somebody: looked at, given back, or given up.
 pub mod dead_letters;
+/// Whether a stack is healthy, and what to do if it is not.
+pub mod doctor;
 
 /// Calls of AWS for which there is no SDK here.
 mod aws;

@@ -38,6 +38,7 @@ fn go_round(cloud: Cloud) -> Result<u32> {
     let mut passed = 0;
     cloud.deploy("end-to-end-deploy")?;
     passed += shop_tests(cloud, DEFAULT, &without(&NOT_BY_DEFAULT))?;
+    passed += counted(&mut cargo_test(cloud, &["--test", "tools", "--", "--ignored"])?, "tools")?;
 
     passed += update(cloud, EVERYTHING)?;
     passed += shop_tests(cloud, EVERYTHING, &without(&NOT_WITH_EVERYTHING))?;
@@ -75,10 +76,11 @@ fn shop_tests(cloud: Cloud, stage: &str, selection: &[&str]) -> Result<u32> {
     counted(&mut cargo_test(cloud, &arguments)?, stage)
 }
 
+/// Both packages in every call, so that what they share is built once.
 fn cargo_test(cloud: Cloud, arguments: &[&str]) -> Result<Command> {
     let shop = cloud.shop(&cloud.outputs()?)?;
     let mut test = cloud.client("cargo");
-    test.args(["test", "--package", "end-to-end", "--locked"])
+    test.args(["test", "--package", "end-to-end", "--package", "operations", "--locked"])
         .args(arguments)
         .env("SHOP_API_URL", shop.url)
         .env("SHOP_LOAD_BALANCER_URL", cloud.load_balancer_url())

@@ -30,6 +30,8 @@ mod load;
 mod logs;
 /// `openapi`: the committed API descriptions, out of the code.
 mod openapi;
+/// `dlq`, `doctor`: what an operator needs when something is stuck.
+mod operations;
 /// `up`: the whole shop on this machine.
 mod up;
 
@@ -100,6 +102,16 @@ enum Task {
     /// Deploys the shop to a local cloud of its own, and ends that again. `load soak` calls the services for ten minutes
     /// without a cloud, and shows whether they grow; `load hot-product` simulates that 10,000 order one product at once.
     Load(bench::Arguments),
+    /// List, show, redrive or drop what could not be handled
+    ///
+    /// Of the shop that `up` runs; or, with --environment, --profile or --region, of a deployed stack, with ordinary AWS
+    /// credentials. docs/RUNBOOK.md says when to do what.
+    Dlq(operations::Arguments),
+    /// Tell in some ten lines whether a stack is healthy, and what to do if not
+    ///
+    /// Of the shop that `up` runs; or, with --environment, --profile or --region, of a deployed stack. It ends with 1 if
+    /// somebody has to do something.
+    Doctor(operations::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -114,6 +126,8 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
         Task::Load(arguments) => load::run(&arguments),
+        Task::Dlq(arguments) => operations::run("dlq", &arguments),
+        Task::Doctor(arguments) => operations::run("doctor", &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,6 +135,7 @@ fn main() -> ExitCode {
             eprintln!("stopped");
             ExitCode::from(130)
         }
+        Err(error) if error.is::<operations::HasSaidSo>() => ExitCode::FAILURE,
         Err(error) => {
             if let Some(failed) = error.downcast_ref::<CommandFailed>() {
                 eprint!("\n{}\n", failed.tail());

@@ -81,10 +81,28 @@ impl Origin {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Mapping {
-    pub(crate) event_source_arn: Option<String>,
-    pub(crate) function_arn: String,
+    #[serde(rename = "UUID")]
+    pub(crate) id: String,
+    /// `Enabled`, or else it does not work now.
+    pub(crate) state: String,
+    last_processing_result: Option<String>,
+    event_source_arn: Option<String>,
+    function_arn: String,
     #[serde(default)]
     destination_config: DestinationConfig,
+}
+
+impl Mapping {
+    /// The name of the queue or of the stream's table.
+    pub(crate) fn source(&self) -> &str {
+        self.event_source_arn.as_deref().map(source_name).unwrap_or_default()
+    }
+
+    /// Whether Lambda could not get the last batch done.
+    pub(crate) fn is_failing(&self) -> bool {
+        let result = self.last_processing_result.as_deref().unwrap_or_default();
+        result.contains("PROBLEM") || result.contains("FAILED")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,8 +134,9 @@ pub(crate) async fn mappings(aws: &Aws, environment: &str) -> Result<Vec<Mapping
         let page = aws.rest(LAMBDA, "GET", &path, String::new()).await?.json()?;
         for mapping in page["EventSourceMappings"].as_array().into_iter().flatten() {
             let mapping = Mapping::deserialize(mapping).context("a mapping of another shape")?;
-            let source = mapping.event_source_arn.as_deref().map(source_name).unwrap_or_default();
-            if source.starts_with(&prefix) && function(&mapping.function_arn).name.starts_with(&prefix) {
+            if mapping.source().starts_with(&prefix)
+                && function(&mapping.function_arn).name.starts_with(&prefix)
+            {
                 found.push(mapping);
             }
         }
@@ -142,20 +161,20 @@ pub(super) async fn find(
         .map(|name| (name.clone(), Origin::Unknown))
         .collect();
     for mapping in mappings(aws, environment).await? {
-        let source = mapping.event_source_arn.as_deref().unwrap_or_default();
-        let (name, function) = (source_name(source), function(&mapping.function_arn));
-        if source.contains(":sqs:") {
+        let (name, function) = (mapping.source(), function(&mapping.function_arn));
+        if mapping.event_source_arn.as_deref().is_some_and(|arn| arn.contains(":sqs:")) {
             let url = url(name)?;
             if let Some(target) = dead_letter_target(sqs, &url).await? {
                 let origin = Origin::Queue { name: name.to_owned(), url, function: function.clone() };
                 origins.insert(target, origin);
             }
         }
-        if let Some(target) = mapping.destination_config.on_failure.and_then(|to| to.destination)
+        if let Some(target) =
+            mapping.destination_config.on_failure.as_ref().and_then(|to| to.destination.as_ref())
             && target.contains(":sqs:")
         {
             let origin = Origin::Stream { table: name.to_owned(), function };
-            origins.insert(source_name(&target).to_owned(), origin);
+            origins.insert(source_name(target).to_owned(), origin);
         }
     }
     origins.into_iter().map(|(name, origin)| Ok(DeadLetterQueue { url: url(&name)?, name, origin })).collect()

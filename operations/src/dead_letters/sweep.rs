@@ -121,10 +121,19 @@ impl DeadLetters {
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        let request = self.sqs.get_queue_attributes().queue_url(queue.url());
+        self.sum(queue.url(), &counts).await
+    }
+
+    /// How many messages of a queue wait for whoever consumes it.
+    pub(crate) async fn waiting(&self, url: &str) -> Result<usize> {
+        self.sum(url, &[QueueAttributeName::ApproximateNumberOfMessages]).await
+    }
+
+    async fn sum(&self, url: &str, counts: &[QueueAttributeName]) -> Result<usize> {
+        let request = self.sqs.get_queue_attributes().queue_url(url);
         let answer = request.set_attribute_names(Some(counts.to_vec())).send().await;
-        let answer = answer.with_context(|| format!("{} can't be counted", queue.name()))?;
-        let attributes = answer.attributes.unwrap_or_default();
+        let attributes =
+            answer.with_context(|| format!("{url} can't be counted"))?.attributes.unwrap_or_default();
         let count =
             |name| attributes.get(name).and_then(|count| count.parse::<usize>().ok()).unwrap_or_default();
         Ok(counts.iter().map(count).sum())

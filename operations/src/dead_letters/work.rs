@@ -214,3 +214,38 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_begin_than_the_rate_allows_and_time_lost_is_not_made_up_for() {
+        let (_stop, stopped) = watch::channel(false);
+        let mut turn = Turn::new(Duration::from_millis(100), stopped);
+        let start = Instant::now();
+        for _ in 0..11 {
+            assert!(turn.next().await);
+        }
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let late = Instant::now();
+        for _ in 0..11 {
+            assert!(turn.next().await);
+        }
+        assert_eq!(late.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait_for_a_turn() {
+        let (stop, stopped) = watch::channel(false);
+        let mut turn = Turn::new(Duration::from_secs(3600), stopped);
+        assert!(turn.next().await);
+        let start = Instant::now();
+        let (may_begin, ()) = tokio::join!(turn.next(), async { stop.send(true).unwrap() });
+        assert!(!may_begin);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}

@@ -8,13 +8,19 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use aws_types::SdkConfig;
 use operations::dead_letters::{DeadLetters, Letter, Outcome, Rate, Task};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `cargo xtask test`"))
+}
+
+/// Who looks through a queue hides it from others, and what one test leaves in it is none of the next one's.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
 }
 
 pub(crate) fn config() -> SdkConfig {
@@ -82,6 +88,27 @@ pub(crate) async fn counts(queue: &str) -> (usize, usize) {
         count(QueueAttributeName::ApproximateNumberOfMessages),
         count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
     )
+}
+
+/// Well-formed, of a type that no service knows: whoever gets it has nothing to do.
+pub(crate) fn of_no_concern(mark: &str) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"{mark}","source":"/test","type":"of_no_concern","subject":"{mark}","time":"2026-01-02T03:04:05.000Z","data":{{}}}}"#
+    )
+}
+
+/// A call of a service that speaks JSON, in its own words.
+pub(crate) async fn call(target: &str, input: Value) -> Value {
+    let address = variable("SHOP_CLOUD_URL");
+    let authorization = "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none";
+    let target = target.to_owned();
+    let call = move || {
+        let request =
+            ureq::post(address).header("authorization", authorization).header("x-amz-target", target);
+        let mut answer = request.send(input.to_string()).unwrap();
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    };
+    tokio::task::spawn_blocking(call).await.unwrap()
 }
 
 /// A bound that is none, and nobody who stops it.

@@ -7,5 +7,8 @@
 
 /// The deployed cloud as a test sees it.
 mod cloud;
+mod commands;
+mod diagnosis;
 mod messages;
+mod permissions;
 mod streams;

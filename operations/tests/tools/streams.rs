@@ -2,7 +2,7 @@ use operations::dead_letters::{Content, Letter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::cloud::{Listener, all, dead_letters, letters_with, name, send, variable};
+use super::cloud::{Listener, all, call, dead_letters, letters_with, name, send, turn};
 
 /// A product as its service writes it, with an id of its own.
 fn product() -> (String, Value) {
@@ -15,23 +15,10 @@ fn product() -> (String, Value) {
     (id, record)
 }
 
-/// A call of DynamoDB or its streams, in their own words.
-async fn dynamodb(target: &str, input: Value) -> Value {
-    let address = variable("SHOP_CLOUD_URL");
-    let authorization = "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none";
-    let target = target.to_owned();
-    let call = move || {
-        let request =
-            ureq::post(address).header("authorization", authorization).header("x-amz-target", target);
-        let mut answer = request.send(input.to_string()).unwrap();
-        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
-    };
-    tokio::task::spawn_blocking(call).await.unwrap()
-}
-
 #[tokio::test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 async fn a_record_that_was_set_aside_is_handed_to_its_function_again() {
+    let _turn = turn().await;
     let dead_letters = dead_letters().await;
     let queue = dead_letters.queue("products-stream").unwrap();
     let events = Listener::start("product-events").await;
@@ -67,26 +54,25 @@ async fn a_record_that_was_set_aside_is_handed_to_its_function_again() {
 #[tokio::test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 async fn what_lambda_gave_up_is_read_from_the_stream_and_handed_over() {
+    let _turn = turn().await;
     let dead_letters = dead_letters().await;
     let queue = dead_letters.queue("products-stream").unwrap();
     let events = Listener::start("product-events").await;
     let (id, record) = product();
     let input = json!({ "TableName": name("products"), "Item": record["dynamodb"]["NewImage"] });
-    dynamodb("DynamoDB_20120810.PutItem", input).await;
+    call("DynamoDB_20120810.PutItem", input).await;
     let first = events.next_of(&id).await;
 
     let table = json!({ "TableName": name("products") });
-    let streams = dynamodb("DynamoDBStreams_20120810.ListStreams", table).await;
+    let streams = call("DynamoDBStreams_20120810.ListStreams", table).await;
     let stream_arn = &streams["Streams"][0]["StreamArn"];
-    let shards =
-        dynamodb("DynamoDBStreams_20120810.DescribeStream", json!({ "StreamArn": stream_arn })).await;
+    let shards = call("DynamoDBStreams_20120810.DescribeStream", json!({ "StreamArn": stream_arn })).await;
     let shard_id = &shards["StreamDescription"]["Shards"][0]["ShardId"];
     let from = json!({ "StreamArn": stream_arn, "ShardId": shard_id, "ShardIteratorType": "TRIM_HORIZON" });
-    let mut iterator =
-        dynamodb("DynamoDBStreams_20120810.GetShardIterator", from).await["ShardIterator"].take();
+    let mut iterator = call("DynamoDBStreams_20120810.GetShardIterator", from).await["ShardIterator"].take();
     let number = loop {
         let input = json!({ "ShardIterator": iterator });
-        let mut page = dynamodb("DynamoDBStreams_20120810.GetRecords", input).await;
+        let mut page = call("DynamoDBStreams_20120810.GetRecords", input).await;
         let records = page["Records"].as_array().unwrap();
         if let Some(own) = records.iter().find(|record| record["dynamodb"]["Keys"]["product_id"]["S"] == id) {
             break own["dynamodb"]["SequenceNumber"].clone();

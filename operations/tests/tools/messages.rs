@@ -2,19 +2,13 @@ use std::collections::{BTreeSet, HashSet};
 
 use futures_util::future::join_all;
 use operations::dead_letters::{Content, Letter, Origin, Outcome, Rate, Task};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 use yaml_serde::Value as Yaml;
 
-use super::cloud::{all, counts, dead_letters, eventually, letters_with, name, send, send_all};
-
-/// Who looks through a queue hides it from others.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-/// Well-formed, of a type that no service knows: whoever gets it has nothing to do.
-fn of_no_concern(mark: &str) -> String {
-    format!(r#"{{"specversion":"1.0","id":"{mark}","source":"/test","type":"of_no_concern","data":{{}}}}"#)
-}
+use super::cloud::{
+    all, counts, dead_letters, eventually, letters_with, name, of_no_concern, send, send_all, turn,
+};
 
 /// The names, without the environment, of all queues of the template that are named as the place for failures.
 fn queues_for_failures() -> BTreeSet<String> {
@@ -63,7 +57,7 @@ async fn every_queue_for_failures_in_the_template_is_known_with_where_its_messag
 #[tokio::test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 async fn poison_of_every_queue_is_shown_with_its_reason_fails_again_and_can_be_dropped() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let dead_letters = &dead_letters().await;
     // Side by side: each failure takes its time.
     let poisoned = dead_letters.queues().iter().map(|queue| async move {
@@ -97,7 +91,7 @@ async fn poison_of_every_queue_is_shown_with_its_reason_fails_again_and_can_be_d
 #[tokio::test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 async fn hundreds_of_messages_are_all_seen_stay_visible_and_all_go_back_once() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let dead_letters = dead_letters().await;
     let queue = dead_letters.queue("avatar-uploads").unwrap();
     let marks: HashSet<_> = (0..250).map(|_| Uuid::now_v7().to_string()).collect();
@@ -134,7 +128,7 @@ async fn hundreds_of_messages_are_all_seen_stay_visible_and_all_go_back_once() {
 #[tokio::test]
 #[ignore = "needs the local cloud: cargo xtask test"]
 async fn a_task_that_is_stopped_loses_nothing_and_leaves_everything_visible() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let dead_letters = dead_letters().await;
     let queue = dead_letters.queue("image-uploads").unwrap();
     let marks: Vec<_> = (0..30).map(|_| Uuid::now_v7().to_string()).collect();
