@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -95,7 +96,7 @@ pub(crate) struct Deed {
 /// What was wanted.
 #[derive(Debug, Clone)]
 pub(crate) enum What {
-    Register { email: String, name: String },
+    Register { email: String },
     MakeAdmin { user_id: String },
     LogIn { email: String },
     Refresh,
@@ -109,7 +110,7 @@ pub(crate) enum What {
     Cancel { order_id: String },
     Ship { order_id: String },
     Deliver { order_id: String },
-    DeleteAccount { user_id: String, email: String, name: String },
+    DeleteAccount { user_id: String },
 }
 
 /// One try.
@@ -144,10 +145,17 @@ impl Deed {
             Outcome::NoAnswer(_) => None,
         }
     }
+}
 
-    /// Whether no repetition cured the failure.
-    pub(crate) fn is_uncured(&self) -> bool {
-        self.attempts.last().is_none_or(|last| last.outcome.is_failure())
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer { status, body, request_id: Some(id) } => {
+                write!(f, "{status} (request {id}) {body}")
+            }
+            Self::Answer { status, body, request_id: None } => write!(f, "{status} {body}"),
+            Self::NoAnswer(error) => write!(f, "no answer: {error}"),
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 
 // What a run says is its purpose.
 #![allow(clippy::print_stdout)]
-#![allow(dead_code)]
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

@@ -63,7 +63,7 @@ pub(crate) fn tell(
         let what = format!("shopper {} deed {} {:?}", deed.shopper, deed.number, deed.what);
         let of_deed = what.contains(entity);
         for attempt in &deed.attempts {
-            let outcome = format!("{:?}", attempt.outcome);
+            let outcome = attempt.outcome.to_string();
             if of_deed || outcome.contains(entity) {
                 lines.push((millis(attempt.at), format!("{what} after {:?}: {outcome}", attempt.took)));
             }
@@ -152,7 +152,7 @@ mod tests {
         let message =
             Message { queue: "dev-stock-requests".to_owned(), id: "m".to_owned(), body: ORDER.to_owned() };
 
-        let story = tell(ORDER, &deeds, &recording, &[message], &log);
+        let story = tell(ORDER, &deeds, &[], &recording, &[message], &log);
         let lines: Vec<&str> = story.lines().collect();
         let wanted = ["deed 0", "change-2", "published", "change-4", "failed", "at the end"];
         assert_eq!(lines.len(), wanted.len(), "{story}");

@@ -36,7 +36,6 @@ pub(crate) struct World {
     pub(crate) proxy_port: u16,
     /// What the clients are made of.
     pub(crate) config: SdkConfig,
-    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
@@ -57,7 +56,6 @@ impl World {
             cloud,
             cloud_pid: variable("SHOP_CLOUD_PID")?.parse().context("SHOP_CLOUD_PID is no process id")?,
             proxy_port: variable("CHAOS_PROXY_PORT")?.parse().context("CHAOS_PROXY_PORT is no port")?,
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),

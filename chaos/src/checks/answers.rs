@@ -10,10 +10,10 @@ use crate::{
 pub(super) fn failures_are_cured(evidence: &Evidence<'_>) -> Vec<Finding> {
     let uncured = |deed: &&Deed| deed.attempts.last().is_none_or(|last| last.outcome.is_unknown());
     let found = |deed: &Deed| {
-        let last = deed.attempts.last().map(|attempt| &attempt.outcome);
+        let last = deed.attempts.last().map(|attempt| attempt.outcome.to_string()).unwrap_or_default();
         Finding::new(
             entity(deed),
-            format!("deed {}, {:?}, after {} tries: {last:?}", deed.number, deed.what, deed.attempts.len()),
+            format!("deed {}, {:?}, after {} tries: {last}", deed.number, deed.what, deed.attempts.len()),
         )
     };
     evidence.deeds.iter().filter(uncured).map(found).collect()
@@ -85,7 +85,10 @@ pub(super) fn came_true(evidence: &Evidence<'_>) -> Vec<Finding> {
                 let user = text(body, "user_id");
                 evidence.row("users", user).is_some() || was_asked_to_go(evidence, user)
             }
-            (What::DeleteAccount { user_id, .. }, 204) => evidence.row("users", user_id).is_none(),
+            // 401 at the end: the account was gone when it was asked for again.
+            (What::DeleteAccount { user_id, .. }, 204 | 401) if deed.status() == Some(status) => {
+                evidence.row("users", user_id).is_none()
+            }
             _ => true,
         };
         if !came_true {

@@ -81,15 +81,14 @@ impl Scene {
             let user = json!({
                 "user_id": user_id, "email": email, "name": name, "role": "customer", "version": 1,
             });
-            self.answer(What::Register { email: email.clone(), name: name.clone() }, 201, user.clone());
+            self.answer(What::Register { email: email.clone() }, 201, user.clone());
             self.write("users", user_id, user);
             let claim = format!("email#{email}");
             self.write("users", &claim, json!({ "user_id": claim, "owner": user_id }));
         }
-        let (email, name) = gone;
-        self.remove("users", &format!("email#{email}"));
+        self.remove("users", &format!("email#{}", gone.0));
         self.remove("users", GONE);
-        self.answer(What::DeleteAccount { user_id: GONE.to_owned(), email, name }, 204, Value::Null);
+        self.answer(What::DeleteAccount { user_id: GONE.to_owned() }, 204, Value::Null);
     }
 
     pub(super) fn stock_change(&self, change: i64, key: &str) -> What {

@@ -271,9 +271,10 @@ fn a_promise_to_a_shopper_that_did_not_come_true_is_found() {
         scene.answer(What::Cancel { order_id: CANCELLED.to_owned() }, 409, json!(null));
     });
     finds(promise, |scene| {
-        let what =
-            What::DeleteAccount { user_id: CUSTOMER.to_owned(), email: String::new(), name: String::new() };
-        scene.answer(what, 204, json!(null));
+        scene.answer(What::DeleteAccount { user_id: CUSTOMER.to_owned() }, 204, json!(null));
+    });
+    finds(promise, |scene| {
+        scene.answer(What::DeleteAccount { user_id: CUSTOMER.to_owned() }, 401, json!(null));
     });
     finds(promise, |scene| scene.remove("users", CUSTOMER));
     finds(promise, |scene| {

@@ -52,7 +52,6 @@ pub(super) struct Person {
 pub(super) struct Account {
     pub(super) user_id: String,
     email: String,
-    name: String,
     /// The one word that all personal data of this person has in it.
     pub(super) mark: Uuid,
     access: Token,
@@ -111,8 +110,7 @@ impl Person {
             self.promote(&user_id).await?;
         }
         let (access, refresh) = self.log_in(&email).await.ok()?;
-        self.account =
-            Some(Account { user_id, email, name, mark, access, refresh: Some(refresh), leaving: false });
+        self.account = Some(Account { user_id, email, mark, access, refresh: Some(refresh), leaving: false });
         Some(())
     }
 
@@ -203,8 +201,7 @@ impl Person {
     pub(super) async fn leave(&mut self) -> bool {
         let Some(account) = &mut self.account else { return false };
         account.leaving = true;
-        let (user_id, email, name) = (account.user_id.clone(), account.email.clone(), account.name.clone());
-        let what = What::DeleteAccount { user_id, email, name };
+        let what = What::DeleteAccount { user_id: account.user_id.clone() };
         let Some(wanted) = self.ask(what, &Request::delete("/api/users/me")).await else { return false };
         match wanted.reply.status {
             // 401: an earlier try had done it.
@@ -218,7 +215,7 @@ impl Person {
 
     async fn register(&mut self, email: &str, name: &str) -> Option<String> {
         let body = json!({ "email": email, "password": PASSWORD, "name": name });
-        let what = What::Register { email: email.to_owned(), name: name.to_owned() };
+        let what = What::Register { email: email.to_owned() };
         let wanted = self.ask_openly(what, Request::post("/api/users", body)).await?;
         match wanted.reply.status {
             201 => {
