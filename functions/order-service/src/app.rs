@@ -94,8 +94,12 @@ impl Orders {
         let order = Order::place(Order::id_under(key, user_id), user_id, basket, Timestamp::now());
         match self.repository.insert(order.clone(), fingerprint.clone()).await? {
             Insertion::Inserted => Ok(Placed { order, replayed: false }),
-            Insertion::Taken { order, fingerprint: taken_by } if taken_by.as_ref() == Some(&fingerprint) => {
-                Ok(Placed { order: *order, replayed: true })
+            Insertion::Taken { order: present, fingerprint: taken_by }
+                if taken_by.as_ref() == Some(&fingerprint) =>
+            {
+                // The very order of this call, if the SDK has repeated a write whose answer got lost.
+                let replayed = *present != order;
+                Ok(Placed { order: *present, replayed })
             }
             Insertion::Taken { .. } => Err(OrderError::KeyReused),
         }

@@ -24,6 +24,8 @@ mod bucket_stub;
 mod counting;
 /// The DynamoDB emulator and its tables.
 mod emulator;
+/// A connection to the emulator that can be cut.
+mod line;
 /// What is logged, for a test to look at.
 mod logs;
 /// Client configuration and the runtime for servers of this crate.
@@ -40,6 +42,7 @@ mod topic_stub;
 pub use bucket_stub::BucketStub;
 pub use counting::{Call, CountingEndpoint};
 pub use emulator::{Emulator, TestTable};
+pub use line::{Cut, Line, Told, cut_every_write};
 pub use logs::Logs;
 pub use loopback::sdk_config;
 pub use runtime_api::RuntimeApi;

@@ -7,7 +7,7 @@ use order_service::OrderService;
 use serde_json::{Value, json, value::RawValue};
 use service_config::{ApiSecret, SecretCache, Version, Versions};
 use test_support::{
-    Emulator, TestTable, TopicStub,
+    Emulator, Line, TestTable, TopicStub,
     door::{self, HttpAnswer, HttpEvent},
 };
 use uuid::Uuid;
@@ -29,6 +29,11 @@ impl Shop {
     /// Nobody listens where the service looks for its table.
     pub(crate) fn without_a_table() -> Self {
         Self::on(&test_support::sdk_config("http://127.0.0.1:1"))
+    }
+
+    /// At the end of a line that can be cut.
+    pub(crate) fn at_the_end_of(line: &Line) -> Self {
+        Self::on(&line.sdk_config())
     }
 
     fn on(store_config: &SdkConfig) -> Self {

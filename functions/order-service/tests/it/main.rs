@@ -7,6 +7,8 @@
 mod access;
 /// Cancelling, shipping, delivering.
 mod changes;
+/// Writes whose outcome is not known at first.
+mod cuts;
 /// What is left of a customer who is gone.
 mod deletion;
 /// The service with everything around it.
