@@ -19,12 +19,24 @@ use aws_types::{SdkConfig, region::Region};
 
 use crate::ConfigError;
 
-/// Time limits of every call to AWS. All of them, retries included, fit into one invocation of a function several
-/// times, so that a slow service becomes an error that can be answered and not a timeout of the function.
+/// Time limits of every call to AWS: to connect, of one attempt, and of all attempts with the waits between them.
+///
+/// What is called here answers in milliseconds, so that an attempt of two seconds has met something broken, and another one
+/// is more likely to succeed than a longer wait. All three fit into the limit of the operation. That leaves time to answer
+/// in: a start, which has ten seconds, makes its calls side by side; a request and a message end before their invocation
+/// does, however much of its time is used up, since `lambda-dispatch` takes from them what is left then.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(7);
 const ATTEMPTS: u32 = 3;
+
+/// The longest wait before the second attempt, and twice that before the third; each is a random part of it. The SDK's
+/// own second would cost a request that met one broken connection half a second.
+///
+/// The mode is `standard`, whose quota of retries ends them when most calls fail anyway. `adaptive` would hold back first
+/// attempts, too, by a rate that each client learns: here a client is alone in its environment and makes one request's
+/// calls, so that there is nothing to pace, and one hot row would slow down the calls for all others.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The roots under which AWS has its certificates. Reading the 140 and more that a system trusts takes longer than
 /// all the rest of a start.
@@ -74,7 +86,7 @@ fn settings(
         .region(Region::new(region.to_owned()))
         .credentials_provider(credentials)
         .http_client(http_client(roots))
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_WAIT))
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -206,7 +218,16 @@ mod tests {
         assert_eq!(limits.connect_timeout(), Some(CONNECT_TIMEOUT));
         assert_eq!(limits.operation_attempt_timeout(), Some(ATTEMPT_TIMEOUT));
         assert_eq!(limits.operation_timeout(), Some(OPERATION_TIMEOUT));
-        assert_eq!(config.retry_config().unwrap().max_attempts(), 3);
+        let retries = config.retry_config().unwrap();
+        assert_eq!((retries.max_attempts(), retries.initial_backoff()), (ATTEMPTS, FIRST_WAIT));
+    }
+
+    #[test]
+    fn all_attempts_have_their_time() {
+        // Each wait may be twice as long as the one before.
+        let waits = FIRST_WAIT * (2u32.pow(ATTEMPTS - 1) - 1);
+        assert!(ATTEMPT_TIMEOUT * ATTEMPTS + waits < OPERATION_TIMEOUT);
+        assert!(CONNECT_TIMEOUT < ATTEMPT_TIMEOUT);
     }
 
     #[test]
