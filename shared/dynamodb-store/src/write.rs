@@ -39,7 +39,8 @@ pub enum Removal {}
 /// The clauses of an update expression.
 #[derive(Default)]
 struct Changes {
-    set: Vec<String>,
+    /// Names and values, both as placeholders.
+    set: Vec<(String, String)>,
     remove: Vec<String>,
     add: Vec<String>,
 }
@@ -75,6 +76,13 @@ impl<Kind> Write<Kind> {
     /// The attribute has this value.
     pub fn if_equals(self, attribute: &str, value: impl Serialize) -> Self {
         self.when(attribute, "=", value)
+    }
+
+    /// The attribute has another value, or none.
+    pub fn if_not_equals(mut self, attribute: &str, value: impl Serialize) -> Self {
+        let (name, value) = (self.placeholders.name(attribute), self.placeholders.value(value));
+        self.conditions.push(format!("({})", differs(&name, &value)));
+        self
     }
 
     /// The attribute has one of these values. None given, none matches.
@@ -130,7 +138,7 @@ impl<Kind> Write<Kind> {
 impl Update {
     /// Gives the attribute a value.
     pub fn set(mut self, attribute: &str, value: impl Serialize) -> Self {
-        let change = self.placeholders.comparison(attribute, "=", value);
+        let change = (self.placeholders.name(attribute), self.placeholders.value(value));
         self.changes.set.push(change);
         self
     }
@@ -141,6 +149,15 @@ impl Update {
             Some(value) => self.set(attribute, value),
             None => self,
         }
+    }
+
+    /// At least one of the attributes that were set until here has another value, or none: what is written is not what is
+    /// there anyway.
+    pub fn if_different(mut self) -> Self {
+        let changes = self.changes.set.iter().map(|(name, value)| differs(name, value));
+        let any = changes.collect::<Vec<_>>().join(" OR ");
+        self.conditions.push(format!("({any})"));
+        self
     }
 
     /// Takes the attribute away.
@@ -162,7 +179,8 @@ impl Update {
         let name = self.placeholders.name(list);
         let empty = self.placeholders.value([(); 0]);
         let value = self.placeholders.value([value]);
-        self.changes.set.push(format!("{name} = list_append(if_not_exists({name}, {empty}), {value})"));
+        let longer = format!("list_append(if_not_exists({name}, {empty}), {value})");
+        self.changes.set.push((name, longer));
         self
     }
 
@@ -247,9 +265,15 @@ impl Delete {
     }
 }
 
+/// The attribute does not have the value; one that is not there has none.
+fn differs(name: &str, value: &str) -> String {
+    format!("attribute_not_exists({name}) OR {name} <> {value}")
+}
+
 impl Changes {
     fn into_expression(self) -> String {
-        [("SET", self.set), ("REMOVE", self.remove), ("ADD", self.add)]
+        let set = self.set.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        [("SET", set), ("REMOVE", self.remove), ("ADD", self.add)]
             .into_iter()
             .filter(|(_, changes)| !changes.is_empty())
             .map(|(clause, changes)| format!("{clause} {}", changes.join(", ")))

@@ -213,3 +213,29 @@ async fn a_list_grows_up_to_its_bound() {
     }
     longer("a list that no row has yet").await.unwrap_err();
 }
+
+#[tokio::test]
+async fn a_write_can_be_held_back_where_it_would_change_nothing() {
+    let table = table_with_row().await;
+    let present = row("1");
+    let write = async |status: &str, reason: Option<&str>| {
+        let update = table.update(key("1")).set("status", status).set_opt("reason", reason).if_different();
+        update.bump_version().send::<Row>().await
+    };
+    assert_eq!(found(write(&present.status, None).await.unwrap_err()), Some(present.clone()));
+    assert_eq!(write("OTHER", None).await.unwrap().version, 2);
+    // One difference is enough, and what is not there is one.
+    assert_eq!(write("OTHER", Some("reason")).await.unwrap().version, 3);
+    assert_eq!(found(write("OTHER", Some("reason")).await.unwrap_err()).unwrap().version, 3);
+}
+
+#[tokio::test]
+async fn an_attribute_that_is_not_there_equals_nothing() {
+    let table = table_with_row().await;
+    let mark = async |reason: &str| {
+        table.update(key("1")).if_not_equals("reason", reason).set("reason", reason).send::<Row>().await
+    };
+    assert_eq!(mark("one").await.unwrap().reason.as_deref(), Some("one"));
+    assert_eq!(found(mark("one").await.unwrap_err()).unwrap().reason.as_deref(), Some("one"));
+    mark("two").await.unwrap();
+}
