@@ -69,7 +69,7 @@ impl Account {
         Self { user, password_hash, credentials: 0, avatars: Avatars::default() }
     }
 
-    /// The account after a change, at its next version.
+    /// The account after a change, at its next version; as it is, if that is what it shall be.
     pub(crate) fn changed(&self, change: Change, now: Timestamp) -> Self {
         let mut account = self.clone();
         match change {
@@ -83,8 +83,10 @@ impl Account {
             }
             Change::Role(role) => account.user.role = role,
         }
-        account.user.version += 1;
-        account.user.updated_at = now;
+        if account != *self {
+            account.user.version += 1;
+            account.user.updated_at = now;
+        }
         account
     }
 }

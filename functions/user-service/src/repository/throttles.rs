@@ -53,6 +53,7 @@ const TRIES: usize = 10;
 const FAILURES: &str = "failures";
 const BLOCKED_UNTIL: &str = "blocked_until";
 const EXPIRES_AT: &str = "expires_at";
+const COUNTED_BY: &str = "counted_by";
 
 /// The row of a count.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +64,9 @@ struct ThrottleRow {
     blocked_until: i64,
     /// The end of the window, in seconds since 1970; some time after it DynamoDB removes the row.
     expires_at: i64,
+    /// Stands for the write that changed the count last, so that it is known again when its answer got lost.
+    #[serde(default)]
+    counted_by: Uuid,
 }
 
 /// What a login reads first.
@@ -133,12 +137,13 @@ impl Throttles {
     /// Counts an attempt, before it is made: those that come together are no more than the limit allows.
     pub(crate) async fn count(&self, throttle: &Throttle, now: Timestamp) -> Result<(), CountError> {
         let (Throttle { limit, id, .. }, mut seen) = (throttle, throttle.seen);
+        let counting_id = Uuid::now_v7();
         for _ in 0..TRIES {
             let counting = limit.count(seen.as_ref(), now)?;
             let update = || self.table.update(Key::new(KEY, id));
             let written = match (counting, &seen) {
                 (Counting::Become(failures), None) => {
-                    self.table.create(KEY, &ThrottleRow::new(id.clone(), failures)).await
+                    self.table.create(KEY, &ThrottleRow::new(id.clone(), failures, counting_id)).await
                 }
                 (Counting::Become(failures), Some(seen)) => {
                     let update = update()
@@ -147,7 +152,8 @@ impl Throttles {
                         .if_equals(EXPIRES_AT, seen.ends_at.as_seconds())
                         .set(FAILURES, failures.count)
                         .set(BLOCKED_UNTIL, failures.blocked_until.as_millis())
-                        .set(EXPIRES_AT, failures.ends_at.as_seconds());
+                        .set(EXPIRES_AT, failures.ends_at.as_seconds())
+                        .set(COUNTED_BY, counting_id);
                     update.send::<IgnoredAny>().await.map(drop)
                 }
                 (Counting::Add { below, blocked_until }, seen) => {
@@ -155,6 +161,8 @@ impl Throttles {
                     let update = update()
                         .if_equals(EXPIRES_AT, ends_at)
                         .if_at_most(FAILURES, i64::try_from(below).unwrap_or(i64::MAX) - 1)
+                        .if_not_equals(COUNTED_BY, counting_id)
+                        .set(COUNTED_BY, counting_id)
                         .set(BLOCKED_UNTIL, blocked_until.as_millis())
                         .add(FAILURES, 1);
                     update.send::<IgnoredAny>().await.map(drop)
@@ -162,7 +170,11 @@ impl Throttles {
             };
             match written {
                 Err(StoreError::ConditionFailed { item }) => {
-                    seen = item.map(from_item::<ThrottleRow>).transpose()?.map(Failures::from);
+                    let present = item.map(from_item::<ThrottleRow>).transpose()?;
+                    if present.as_ref().is_some_and(|row| row.counted_by == counting_id) {
+                        return Ok(());
+                    }
+                    seen = present.map(Failures::from);
                 }
                 written => return Ok(written?),
             }
@@ -175,11 +187,18 @@ impl Throttles {
         self.table.delete(Key::new(KEY, &throttle.id)).send().await
     }
 
-    /// Takes back one attempt that was no failure, or was not made. The others still count: whoever knows one password could otherwise try
-    /// as many of other people as he likes.
+    /// Takes back one attempt that was no failure, or was not made. The others still count: whoever knows one password could
+    /// otherwise try as many of other people as he likes.
     pub(crate) async fn take_back(&self, throttle: &Throttle) -> Result<(), StoreError> {
-        let update = self.table.update(Key::new(KEY, &throttle.id)).if_at_least(FAILURES, 1);
-        match update.add(FAILURES, -1).send::<IgnoredAny>().await {
+        let counting_id = Uuid::now_v7();
+        let update = self
+            .table
+            .update(Key::new(KEY, &throttle.id))
+            .if_at_least(FAILURES, 1)
+            .if_not_equals(COUNTED_BY, counting_id)
+            .set(COUNTED_BY, counting_id)
+            .add(FAILURES, -1);
+        match update.send::<IgnoredAny>().await {
             Err(StoreError::ConditionFailed { .. }) => Ok(()),
             result => result.map(drop),
         }
@@ -194,9 +213,9 @@ impl Throttle {
 }
 
 impl ThrottleRow {
-    fn new(user_id: String, Failures { count, blocked_until, ends_at }: Failures) -> Self {
+    fn new(user_id: String, Failures { count, blocked_until, ends_at }: Failures, counted_by: Uuid) -> Self {
         let (blocked_until, expires_at) = (blocked_until.as_millis(), ends_at.as_seconds());
-        Self { user_id, failures: count, blocked_until, expires_at }
+        Self { user_id, failures: count, blocked_until, expires_at, counted_by }
     }
 }
 

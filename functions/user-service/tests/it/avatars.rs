@@ -1,3 +1,6 @@
+/// Writes whose outcome is not known at first.
+mod cuts;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;

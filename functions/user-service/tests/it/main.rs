@@ -4,6 +4,7 @@
 
 mod administration;
 mod avatars;
+mod cuts;
 mod edge;
 mod events;
 mod login;

@@ -1,3 +1,5 @@
+/// Writes whose outcome is not known at first.
+mod cuts;
 /// What ends a session before its time.
 mod endings;
 

@@ -160,6 +160,29 @@ async fn what_could_not_be_looked_at_does_not_count() {
 }
 
 #[tokio::test]
+async fn an_attempt_counts_once_when_the_answer_to_its_count_gets_lost() {
+    let (endpoint, rows) = (CountingEndpoint::start(""), TestTable::users());
+    let table = Table::new(&sdk_config(endpoint.endpoint()), rows.name());
+    let shop = Shop::on(rows, table, Clock::stopped());
+    shop.register(ADA).await;
+    for attempts in 1..=7 {
+        // The counts of the account and of the source begin, add up, and the account's makes whoever asks wait.
+        let operation = if attempts == 1 { "PutItem" } else { "UpdateItem" };
+        endpoint.lose_answer(operation);
+        endpoint.lose_answer(operation);
+        assert_eq!(shop.log_in(ADA, WRONG).await.status, 401, "attempt {attempts}");
+        assert_eq!(shop.db_failures().await.into_values().collect::<Vec<_>>(), [attempts; 2]);
+        shop.clock.advance(Duration::from_secs(10));
+    }
+    // What the right password takes back is one attempt, too.
+    endpoint.lose_answer("UpdateItem");
+    endpoint.lose_answer("UpdateItem");
+    endpoint.lose_answer("UpdateItem");
+    assert_eq!(shop.log_in(ADA, PASSWORD).await.status, 200);
+    assert_eq!(shop.db_failures_of("source").await.1, 7);
+}
+
+#[tokio::test]
 async fn who_knows_the_password_is_not_held_up_by_others_at_the_same_place() {
     let shop = Shop::at_one_moment();
     shop.register(ADA).await;
