@@ -118,7 +118,7 @@ pub const ROUTES: &[Work] = &[
     work("POST /api/products/{id}/stock", "", "GetItem, TransactWriteItems", 1.0, 2.0, 2.0),
     work("POST /api/products/{id}/stock", "under a key", "GetItem, TransactWriteItems", 1.0, 4.0, 2.0),
     work("POST /api/products/{id}/stock", "under a key, again", "GetItem, TransactWriteItems", 1.0, 4.0, 0.0),
-    work("DELETE /api/products/{id}", "", "DeleteItem", 0.0, 1.0, 2.0),
+    work("DELETE /api/products/{id}", "", "TransactWriteItems", 0.0, 2.0, 2.0),
     work("GET /api/products", "", "4 Query", 4.0, 0.0, 0.0),
     work("GET /api/products", "next page", "4 Query", 4.0, 0.0, 0.0),
     work("GET /api/products", "of a category", "Query", 1.5, 0.0, 0.0),

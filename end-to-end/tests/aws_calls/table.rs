@@ -128,6 +128,7 @@ async fn products(shop: &mut Shop) {
     assert_eq!(answer.status, 304);
     let mut whole = product("kitchen");
     whole.as_object_mut().unwrap().remove("stock");
+    whole["name"] = json!("Another one");
     shop.route("PUT /api/products/{id}", "", &admin, &path, with(whole)).await;
     shop.stream("products", Some("")).await;
     let price = json!({ "price": { "amount": 3995, "currency": "EUR" } });

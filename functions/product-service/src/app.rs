@@ -13,8 +13,8 @@ use uuid::Uuid;
 pub(crate) use self::{counters::Counters, known_offers::KnownOffers};
 use crate::{
     ProductService,
-    domain::{Line, NewProduct, Product, Reservation, ReservationState},
-    repository::{Outcome, ReservationRow},
+    domain::{Line, NewProduct, OnceKey, Reservation, ReservationState},
+    repository::{Answered, Outcome, ProductError, ReservationRow},
 };
 
 /// How often a decision about an order's stock is made anew because the rows had changed meanwhile. Each time
@@ -34,11 +34,16 @@ pub(crate) enum StockError {
 }
 
 impl ProductService {
-    /// Puts a new product on offer.
-    pub(crate) async fn create(&self, new: NewProduct) -> Result<Product, StoreError> {
-        let product = new.into_product(Uuid::now_v7(), self.clock.now());
-        self.repository.create(&product).await?;
-        Ok(product)
+    /// Puts a new product on offer; under a key only once.
+    pub(crate) async fn create(
+        &self,
+        new: NewProduct,
+        once: Option<OnceKey>,
+    ) -> Result<Answered, ProductError> {
+        let fingerprint = once.is_some().then(|| new.fingerprint());
+        let product_id = once.map_or_else(Uuid::now_v7, |key| key.id());
+        let product = new.into_product(product_id, self.clock.now());
+        self.repository.create(product, fingerprint).await
     }
 
     /// Takes the stock of an order, all of it or nothing. What was decided about an order once stays so, however

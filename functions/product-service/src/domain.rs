@@ -64,6 +64,21 @@ impl Product {
 }
 
 impl NewProduct {
+    /// Tells one request from another under the same key. It is kept in rows, so that what goes in and in which order can't
+    /// change.
+    pub(crate) fn fingerprint(&self) -> String {
+        let Self { name, description, category, price, stock } = self;
+        let (amount, stock) = (price.amount.to_string(), stock.to_string());
+        let currency = price.currency.to_string();
+        let mut hash = Sha256::new();
+        // Every text comes with its length, so that no two requests are the same bytes.
+        for text in [name.as_str(), description.as_str(), category.as_str(), &amount, &currency, &stock] {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        format!("{:x}", hash.finalize())
+    }
+
     /// The product in its first version.
     pub(crate) fn into_product(self, product_id: Uuid, at: Timestamp) -> Product {
         Product {
@@ -92,6 +107,17 @@ pub(crate) struct ProductChange {
 }
 
 impl ProductChange {
+    /// Whether a product is as it is to be.
+    pub(crate) fn is_made_to(&self, product: &Product) -> bool {
+        fn is<T: PartialEq>(present: &T, wanted: Option<&T>) -> bool {
+            wanted.is_none_or(|wanted| wanted == present)
+        }
+        is(&product.name, self.name.as_ref())
+            && is(&product.description, self.description.as_ref())
+            && is(&product.category, self.category.as_ref())
+            && is(&product.price, self.price.as_ref())
+    }
+
     /// Whether nothing is to be different.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -136,21 +162,27 @@ pub(crate) struct Stock(u32);
 #[deserr(error = InputErrors, try_from(i64) = StockChange::try_from -> InvalidValue)]
 pub(crate) struct StockChange(i64);
 
-/// Stands for one change of the stock that its client may ask for repeatedly: nobody else has the same.
+/// Stands for something that its client may ask for repeatedly, and that is done once: nobody else has the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OnceKey(String);
+pub(crate) struct OnceKey([u8; 32]);
 
 impl OnceKey {
     /// The key that a client has given to what it wants done once.
     pub(crate) fn new(user_id: Uuid, key: &IdempotencyKey) -> Self {
-        let hash = Sha256::new().chain_update(user_id.as_bytes()).chain_update(key.as_str()).finalize();
-        Self(format!("{hash:x}"))
+        Self(Sha256::new().chain_update(user_id.as_bytes()).chain_update(key.as_str()).finalize().into())
+    }
+
+    /// The id of what is made under this key: always the same.
+    pub(crate) fn id(&self) -> Uuid {
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.0[..16]);
+        uuid::Builder::from_custom_bytes(id).into_uuid()
     }
 }
 
 impl fmt::Display for OnceKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 

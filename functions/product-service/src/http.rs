@@ -27,7 +27,7 @@ use self::bodies::{NewProductBody, PatchBody, ProductBody, ProductList, Replacem
 use crate::{
     ProductService,
     domain::{Category, OnceKey, Product, ProductChange, Stock},
-    repository::{ProductError, StockOrder, Stocked},
+    repository::{Answered, ProductError, StockOrder},
 };
 
 lambda_dispatch::routes! {
@@ -105,27 +105,40 @@ async fn read(
 }
 
 /// Puts a new product on offer
+///
+/// Repeated under the same `Idempotency-Key`, the request makes no other product and is answered with the product as it is
+/// by then and the header `Idempotency-Replayed: true`.
 #[utoipa::path(
     post, path = "/api/products", operation_id = "create_product", tag = "products", security(("bearer" = [])),
+    params(("idempotency-key" = Option<String>, Header, description = "1 to 255 visible ASCII characters, new for each \
+        product", min_length = 1, max_length = 255, example = "catalogue-2026-4711")),
     request_body = NewProductBody,
-    responses((status = 201, description = "The new product", body = ProductBody, headers(
-        ("location" = String, description = "Path of the product"),
-        ("etag" = String, description = "The product's version in quotes"),
-    )))
+    responses(
+        (status = 201, description = "The new product", body = ProductBody, headers(
+            ("location" = String, description = "Path of the product"),
+            ("etag" = String, description = "The product's version in quotes"),
+            ("idempotency-replayed" = Option<String>, description = "`true` if the product had been made before"),
+        )),
+        (status = 422, description = "`idempotency-key-reused`: the key was used for another product"),
+    )
 )]
 async fn create(
     State(service): State<ProductService>,
-    _: Admin,
+    Admin(caller): Admin,
+    key: Option<IdempotencyKey>,
     Json(body): Json<NewProductBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let product = service.create(body.into()).await.map_err(ProductError::from)?;
+    let once = key.map(|key| OnceKey::new(caller.user_id, &key));
+    let Answered { product, replayed } = service.create(body.into(), once).await?;
     // A UUID is always a valid header value.
     let location =
         HeaderValue::try_from(format!("/api/products/{}", product.product_id)).map_err(Problem::internal)?;
-    Ok((StatusCode::CREATED, [(LOCATION, location)], tagged(&service, product).await?))
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Replayed(replayed), tagged(&service, product).await?))
 }
 
 /// Replaces everything but stock and pictures
+///
+/// A product that is so already stays at its version, whichever `If-Match` names.
 #[utoipa::path(
     put, path = "/api/products/{id}", operation_id = "replace_product", tag = "products", security(("bearer" = [])),
     params(
@@ -148,6 +161,8 @@ async fn replace(
 }
 
 /// Changes the fields that are given
+///
+/// A product that has these values already stays at its version, whichever `If-Match` names.
 #[utoipa::path(
     patch, path = "/api/products/{id}", operation_id = "change_product", tag = "products", security(("bearer" = [])),
     params(
@@ -227,7 +242,7 @@ async fn change_stock(
 ) -> Result<(Replayed, Tagged), Problem> {
     let once = key.map(|key| OnceKey::new(caller.user_id, &key));
     let order = StockOrder { product_id, change, expected, once };
-    let Stocked { product, replayed } = service.repository.change_stock(&order, service.clock.now()).await?;
+    let Answered { product, replayed } = service.repository.change_stock(&order, service.clock.now()).await?;
     Ok((Replayed(replayed), tagged(&service, product).await?))
 }
 

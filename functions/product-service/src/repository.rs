@@ -7,7 +7,8 @@ mod stock;
 
 use domain_events::{Money, Timestamp};
 use dynamodb_store::{
-    Consistency, Feed, FeedEntry, Key, Page, Position, Reason, StoreError, Table, Update, from_item,
+    Consistency, Feed, FeedEntry, Key, Page, Position, Reason, StoreError, Table, Transaction,
+    TransactionError, Update, from_item,
 };
 use image_uploads::UploadError;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     reservations::{Outcome, ReservationRow, Together},
-    stock::{StockChangeRow, StockOrder, Stocked},
+    stock::{StockChangeRow, StockOrder},
 };
 use crate::domain::{Category, Description, Product, ProductChange, ProductImage, ProductName, Stock};
 
@@ -31,6 +32,15 @@ pub(crate) struct Repository {
     feed: Feed,
 }
 
+/// A product after something that was to be done once.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// As it is by now.
+    pub(crate) product: Product,
+    /// It had been done before, under the same key.
+    pub(crate) replayed: bool,
+}
+
 /// Why a product could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProductError {
@@ -42,7 +52,7 @@ pub(crate) enum ProductError {
     InsufficientStock { available: u32 },
     #[error("stock would exceed {}", Stock::MAX)]
     TooMuchStock,
-    #[error("the key was used for another change of the stock")]
+    #[error("the key was used for something else")]
     KeyReused,
     #[error("the product has as many pictures as it can have")]
     TooManyImages,
@@ -69,6 +79,9 @@ pub(crate) struct ProductRow {
     updated_at: Timestamp,
     #[serde(flatten)]
     feed: FeedEntry,
+    /// Fingerprint of the request that made the product under a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request_hash: Option<String>,
     /// Trace of the request that caused the last change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
@@ -107,16 +120,30 @@ impl Repository {
         Ok(Page { items: page.items.into_iter().map(Product::from).collect(), next: page.next })
     }
 
-    /// Writes a product under an id that has never been used before.
-    pub(crate) async fn create(&self, product: &Product) -> Result<(), StoreError> {
-        match self.table.create(KEY, &ProductRow::new(product)).await {
-            // The id is new, so that this row can only come from the same call, whose first answer was lost.
-            Err(StoreError::ConditionFailed { .. }) => Ok(()),
-            result => result,
+    /// Writes a new product. If there is one with its id, that was made under the same key, or by this very call, whose
+    /// first answer was lost.
+    pub(crate) async fn create(
+        &self,
+        product: Product,
+        fingerprint: Option<String>,
+    ) -> Result<Answered, ProductError> {
+        match self.table.create(KEY, &ProductRow::new(&product, fingerprint.clone())).await {
+            Ok(()) => Ok(Answered { product, replayed: false }),
+            Err(StoreError::ConditionFailed { item: Some(item) }) => {
+                let row: ProductRow = from_item(item)?;
+                if row.request_hash != fingerprint {
+                    return Err(ProductError::KeyReused);
+                }
+                let present = Product::from(row);
+                let replayed = present != product;
+                Ok(Answered { product: present, replayed })
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Changes a product in one write; if a version is expected, only that one.
+    /// Changes a product in one write; if a version is expected, only that one. A product that is as it shall be already
+    /// stays at its version, whichever is expected: a repetition is answered as what it repeats (RFC 9110, 13.1.1).
     pub(crate) async fn change(
         &self,
         id: Uuid,
@@ -124,27 +151,24 @@ impl Repository {
         expected: Option<u64>,
         at: Timestamp,
     ) -> Result<Product, ProductError> {
-        let mut update = touch(self.table.update(Key::new(KEY, id)), at)
-            .set_opt("name", change.name)
-            .set_opt("description", change.description)
-            .set_opt("category", change.category)
-            .set_opt("price", change.price);
+        let update = self
+            .table
+            .update(Key::new(KEY, id))
+            .set_opt("name", change.name.as_ref())
+            .set_opt("description", change.description.as_ref())
+            .set_opt("category", change.category.as_ref())
+            .set_opt("price", change.price)
+            .if_different();
+        let mut update = touch(update, at);
         if let Some(version) = expected {
             update = update.if_version(version);
         }
         match update.send::<ProductRow>().await {
             Ok(row) => Ok(row.into()),
-            // The version after the expected one, written at this very moment, is this change: its first answer was
-            // lost and the repetition met its own work.
-            Err(StoreError::ConditionFailed { item: Some(item) }) => match from_item::<ProductRow>(item)? {
-                row if expected.is_some()
-                    && row.version.checked_sub(1) == expected
-                    && row.updated_at == at =>
-                {
-                    Ok(row.into())
-                }
-                _ => Err(ProductError::StaleVersion),
-            },
+            Err(StoreError::ConditionFailed { item: Some(item) }) => {
+                let product = Product::from(from_item::<ProductRow>(item)?);
+                if change.is_made_to(&product) { Ok(product) } else { Err(ProductError::StaleVersion) }
+            }
             Err(error) => Err(ProductError::of_change(error)),
         }
     }
@@ -155,24 +179,31 @@ impl Repository {
         if let Some(version) = expected {
             delete = delete.if_version(version);
         }
-        delete.send().await.map_err(ProductError::of_change)
+        // A transaction, for its token: a removal whose answer is lost finds no product when it is repeated.
+        match Transaction::new(&self.table).delete(delete).commit().await {
+            Ok(()) => Ok(()),
+            Err(TransactionError::Cancelled(reasons)) => match reasons.as_slice() {
+                [Reason::ConditionFailed(None)] => Err(ProductError::NotFound),
+                [Reason::ConditionFailed(Some(_))] => Err(ProductError::StaleVersion),
+                _ => Err(rejected(&reasons).into()),
+            },
+            Err(TransactionError::Store(error)) => Err(error.into()),
+        }
     }
 }
 
 impl ProductError {
-    /// What it means that a change or a removal failed: without a row there is no product; with one, it is not at
-    /// the version that was asked for, which is the only other condition.
+    /// What it means that a change failed: without a row there is no product.
     fn of_change(error: StoreError) -> Self {
         match error {
             StoreError::ConditionFailed { item: None } => Self::NotFound,
-            StoreError::ConditionFailed { item: Some(_) } => Self::StaleVersion,
             error => Self::Store(error),
         }
     }
 }
 
 impl ProductRow {
-    fn new(product: &Product) -> Self {
+    fn new(product: &Product, request_hash: Option<String>) -> Self {
         let product = product.clone();
         Self {
             feed: Feed::entry(product.product_id, product.created_at),
@@ -186,6 +217,7 @@ impl ProductRow {
             version: product.version,
             created_at: product.created_at,
             updated_at: product.updated_at,
+            request_hash,
             traceparent: traceparent(),
         }
     }

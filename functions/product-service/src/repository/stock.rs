@@ -3,8 +3,8 @@ use dynamodb_store::{Consistency, Item, Key, Reason, Transaction, TransactionErr
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{KEY, ProductError, ProductRow, Repository, rejected, touch};
-use crate::domain::{OnceKey, Product, Stock, StockChange};
+use super::{Answered, KEY, ProductError, ProductRow, Repository, rejected, touch};
+use crate::domain::{OnceKey, Stock, StockChange};
 
 /// How long a change that can be repeated is remembered: far longer than any client goes on trying.
 const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
@@ -18,14 +18,6 @@ pub(crate) struct StockOrder {
     pub(crate) expected: Option<u64>,
     /// Only once under this key.
     pub(crate) once: Option<OnceKey>,
-}
-
-/// A product whose stock was changed.
-#[derive(Debug)]
-pub(crate) struct Stocked {
-    pub(crate) product: Product,
-    /// It had been changed before, under the same key.
-    pub(crate) replayed: bool,
 }
 
 /// A change of stock that can be repeated, as it is remembered. It makes no event.
@@ -44,7 +36,7 @@ impl Repository {
         &self,
         order: &StockOrder,
         at: Timestamp,
-    ) -> Result<Stocked, ProductError> {
+    ) -> Result<Answered, ProductError> {
         let units = order.change.units();
         let update = touch(self.table.update(Key::new(KEY, order.product_id)), at).add("stock", units);
         let update = if units < 0 {
@@ -78,7 +70,7 @@ impl Repository {
             },
             Err(TransactionError::Store(error)) => return Err(error.into()),
         };
-        Ok(Stocked { product: self.product(order.product_id, Consistency::Strong).await?, replayed })
+        Ok(Answered { product: self.product(order.product_id, Consistency::Strong).await?, replayed })
     }
 }
 

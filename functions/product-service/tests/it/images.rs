@@ -2,6 +2,8 @@
 
 /// Where pictures are read.
 mod addresses;
+/// Writes whose outcome is not known at first.
+mod cuts;
 /// Pictures that go.
 mod removals;
 /// Everything in any order and at once.

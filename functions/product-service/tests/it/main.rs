@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod crowds;
+mod cuts;
 mod images;
 mod interleavings;
 mod lists;
@@ -13,6 +14,7 @@ mod stock_changes;
 mod stream;
 
 use access_token::{AccessTokens, Role};
+use aws_types::SdkConfig;
 use domain_events::{Clock, Event, Payload, Received, Timestamp, payload};
 use dynamodb_store::{Consistency, Key, Table};
 use futures_util::future::BoxFuture;
@@ -24,7 +26,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use service_config::{ApiSecret, SecretCache, Version, Versions};
 use test_support::{
-    BucketStub, Emulator, TestTable, TopicStub,
+    BucketStub, Emulator, Line, TestTable, TopicStub,
     door::{self, HttpAnswer, HttpEvent},
 };
 use uuid::Uuid;
@@ -54,11 +56,21 @@ impl Shop {
 
     /// A shop whose pictures are served from this address instead of the bucket.
     fn with_pictures_from(cdn_url: Option<&str>) -> Self {
+        Self::on(&Emulator::sdk_config(), cdn_url)
+    }
+
+    /// A shop at the end of a line that can be cut.
+    fn at_the_end_of(line: &Line) -> Self {
+        Self::on(&line.sdk_config(), None)
+    }
+
+    fn on(store_config: &SdkConfig, cdn_url: Option<&str>) -> Self {
         let (table, bucket, topic) = (TestTable::products(), BucketStub::start(), TopicStub::start());
         let secret = secret("a signing secret that is long enough", None);
         let (clock, cdn_url) = (Clock::default(), cdn_url.map(str::to_owned));
-        let images = ImageUploads::new(&bucket.sdk_config(), store(&table), IMAGES, BUCKET, cdn_url);
-        let service = ProductService::new(store(&table), images.clone(), secret.clone(), clock.clone());
+        let store = Table::new(store_config, table.name());
+        let images = ImageUploads::new(&bucket.sdk_config(), store.clone(), IMAGES, BUCKET, cdn_url);
+        let service = ProductService::new(store, images.clone(), secret.clone(), clock.clone());
         let dispatcher = dispatcher(service, &topic);
         Self { table, bucket, images, topic, tokens: AccessTokens::new(secret), clock, dispatcher }
     }
