@@ -15,8 +15,9 @@ mod prices;
 use std::path::{Path, PathBuf};
 
 pub use calls::{A_FILE, EVENTS, Log, ROUTES, SAGA, STARTS, Work, is_store_call, work_of};
+pub(crate) use costs::billed_ms;
 pub use costs::{PIECES, Piece};
-pub use document::{NoSuchPart, refreshed};
+pub use document::refreshed;
 
 /// Where the document is.
 pub fn document_path() -> PathBuf {

@@ -11,10 +11,15 @@
 
 /// What the shop costs.
 pub mod bill;
+/// Generated parts of documents.
+mod parts;
+/// How many orders a second the shop can take.
+pub mod scaling;
 
 use std::path::{Path, PathBuf};
 
 use order_service::OrderService;
+pub use parts::NoSuchPart;
 use product_service::ProductService;
 use user_service::UserService;
 use utoipa::openapi::OpenApi;

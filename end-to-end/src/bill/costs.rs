@@ -144,7 +144,7 @@ pub const PIECES: [Piece; 9] = [
 
 impl Piece {
     /// The invocations with their share in the piece, where queues and streams deliver `batch` records at a time.
-    fn works(&self) -> impl Iterator<Item = &'static Work> {
+    pub(crate) fn works(&self) -> impl Iterator<Item = &'static Work> {
         let case = self.case;
         self.triggers.iter().enumerate().map(move |(position, trigger)| match position {
             0 => work_in(trigger, case),

@@ -10,6 +10,7 @@ use super::{
         SECRETS, TRACES,
     },
 };
+use crate::parts::{NoSuchPart, thousands, with_parts};
 
 /// Records per batch in a busy shop.
 const BUSY: usize = 10;
@@ -17,11 +18,6 @@ const BUSY: usize = 10;
 const TEXT: &str = "a text takes any text";
 /// Hours of a month.
 const HOURS: f64 = 730.0;
-
-/// A generated part of the document is missing.
-#[derive(Debug, thiserror::Error)]
-#[error("the document has no part `<!-- begin {0} -->` … `<!-- end {0} -->` to write into")]
-pub struct NoSuchPart(&'static str);
 
 /// The document with its generated parts as they are now.
 pub fn refreshed(document: &str) -> Result<String, NoSuchPart> {
@@ -33,14 +29,7 @@ pub fn refreshed(document: &str) -> Result<String, NoSuchPart> {
         ("example", example()),
         ("calls", calls()),
     ];
-    let mut text = document.to_owned();
-    for (name, part) in parts {
-        let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
-        let from = text.find(&begin).ok_or(NoSuchPart(name))? + begin.len();
-        let to = from + text[from..].find(&end).ok_or(NoSuchPart(name))?;
-        text.replace_range(from..to, &format!("\n{part}\n"));
-    }
-    Ok(text)
+    with_parts(document, &parts)
 }
 
 fn prices() -> String {
@@ -180,16 +169,4 @@ fn row(name: &str, bill: Bill) -> String {
     let parts: Vec<String> =
         bill.0.iter().map(|part| if *part == 0.0 { String::new() } else { format!("{part:.2}") }).collect();
     format!("| {name} | {} | **{:.2}** |\n", parts.join(" | "), bill.total())
-}
-
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
