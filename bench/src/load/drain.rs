@@ -64,11 +64,15 @@ fn queues(cloud: &mut Client, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<
 /// Whether anybody has an order that is not decided.
 fn pending(shop: &mut Client, market: &Market) -> Result<bool> {
     for customer in &market.customers {
-        let page = shop.send("GET", "/api/orders?status=PENDING&limit=1", customer, "")?.expect(200)?;
-        if !page["items"].as_array().context("a page without items")?.is_empty()
-            || page["next_cursor"].is_string()
-        {
-            return Ok(true);
+        // A page without orders is not the last one: there may be orders in that status behind others.
+        let mut path = "/api/orders?status=PENDING&limit=100".to_owned();
+        loop {
+            let page = shop.send("GET", &path, customer, "")?.expect(200)?;
+            if !page["items"].as_array().context("a page without items")?.is_empty() {
+                return Ok(true);
+            }
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/api/orders?status=PENDING&limit=100&cursor={cursor}");
         }
     }
     Ok(false)

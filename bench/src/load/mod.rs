@@ -94,6 +94,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let burst = Phase { name: "burst", requests: options.burst, rate: None, ..steady };
     let mut phases = Vec::new();
     for phase in [steady, burst] {
+        eprintln!("  {} load: {} requests, then until all is settled", phase.name, phase.requests);
         let (seconds, kinds) = phase.run(&market)?;
         phases.push(Phased {
             name: phase.name.to_owned(),
