@@ -212,7 +212,7 @@ fn template() -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{} passed", passed_tests("template-checks")?)))
 }
 
-/// The corrections of the local cloud, each with it and without it.
+/// The corrections of the local cloud, each with it and without it, and what tests do to it.
 fn local_cloud() -> Result<Outcome> {
     execute(command(tools::PYTHON).args(["-m", "unittest", "discover", "-s", "local-cloud"]), "local-cloud")?;
     Ok(Outcome::Passed(format!("{} passed", passed_tests("local-cloud")?)))
