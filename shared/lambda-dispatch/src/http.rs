@@ -1,5 +1,7 @@
 //! The HTTP edge: everything between an API Gateway event and the service's routes, and back.
 
+/// Requests of REST APIs.
+mod api_gateway_v1;
 /// Requests of HTTP APIs.
 mod api_gateway_v2;
 /// Where a request came from.
@@ -8,16 +10,13 @@ mod client_address;
 mod cors;
 /// Requests of load balancers.
 mod load_balancer;
-/// What both are read by.
+/// What all are read by.
 mod parts;
 
-use std::{
-    panic::catch_unwind,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{
-    body::{Body, HttpBody, to_bytes},
+    body::{HttpBody, to_bytes},
     extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
@@ -29,9 +28,8 @@ use lambda_http::{
     Body as EventBody,
     aws_lambda_events::{
         alb::AlbTargetGroupResponse,
-        apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpResponse},
+        apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse},
     },
-    request::LambdaRequest,
 };
 use lambda_runtime::Context;
 use problem_details::Problem;
@@ -146,29 +144,7 @@ fn read(source: HttpSource, event: &RawValue) -> Result<Request, Unreadable> {
     match source {
         HttpSource::ApiGatewayV2 => api_gateway_v2::read(event),
         HttpSource::LoadBalancer => load_balancer::read(event),
-        HttpSource::ApiGatewayV1 => {
-            let mut request: ApiGatewayProxyRequest = serde_json::from_str(event).map_err(|_| Unreadable)?;
-            // The conversion would put the stage in front of the path; routes know nothing of stages.
-            request.request_context.stage = None;
-            let address =
-                request.request_context.identity.source_ip.as_deref().and_then(ClientAddress::named);
-            let request = LambdaRequest::ApiGatewayV1(request);
-            // The conversion panics on an address that is none, and a client can send one.
-            let mut request = catch_unwind(|| lambda_http::Request::from(request)).map_err(|_| Unreadable)?;
-            if let Some(address) = address {
-                request.extensions_mut().insert(address);
-            }
-            Ok(request.map(body_of))
-        }
-    }
-}
-
-/// The body of a request, without a copy.
-fn body_of(body: EventBody) -> Body {
-    match body {
-        EventBody::Text(text) => text.into(),
-        EventBody::Binary(bytes) => bytes.into(),
-        _ => Body::empty(),
+        HttpSource::ApiGatewayV1 => api_gateway_v1::read(event),
     }
 }
 

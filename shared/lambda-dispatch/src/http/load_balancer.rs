@@ -4,16 +4,16 @@
 //!
 //! [Their events]: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use axum::extract::Request;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::COOKIE};
+use http::Method;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::{
     ClientAddress, Unreadable,
-    parts::{address, body},
+    parts::{Multiple, Single, address, body, header_map, values},
 };
 
 /// What a request is made of; all else in the event is skipped. Members may be absent or null.
@@ -31,9 +31,6 @@ struct Event<'a> {
     body: Option<String>,
     is_base64_encoded: Option<bool>,
 }
-
-type Single = BTreeMap<String, String>;
-type Multiple = BTreeMap<String, Vec<String>>;
 
 /// Reads an event as the request that it stands for.
 pub(super) fn read(event: &str) -> Result<Request, Unreadable> {
@@ -58,30 +55,12 @@ fn decoded(path: &str) -> String {
     parts.collect::<Vec<_>>().join("%25")
 }
 
-/// All values, if the event has them, or else the last ones.
-fn values(single: Option<Single>, multiple: Option<Multiple>) -> Multiple {
-    multiple.unwrap_or_else(|| {
-        single.unwrap_or_default().into_iter().map(|(name, value)| (name, vec![value])).collect()
-    })
-}
-
 /// The query that the client has written, but for the order of its names.
 fn query(parameters: &Multiple) -> String {
     let pairs = parameters
         .iter()
         .flat_map(|(name, values)| values.iter().map(move |value| format!("{name}={value}")));
     pairs.collect::<Vec<_>>().join("&")
-}
-
-/// Headers as HTTP allows them, each with one value, to which an HTTP API joins several.
-fn header_map(headers: Multiple) -> Result<HeaderMap, Unreadable> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, values) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unreadable)?;
-        let value = values.join(if name == COOKIE { "; " } else { "," });
-        map.insert(name, HeaderValue::try_from(value).map_err(|_| Unreadable)?);
-    }
-    Ok(map)
 }
 
 #[cfg(test)]
