@@ -190,7 +190,7 @@ fn look(guide: Guide, target: &'static str, samples: Option<&str>, time: Duratio
 fn keep(target: &str) -> Result<()> {
     let known = Path::new(FOLDER).join(target).join("corpus");
     let mut merge = program(target);
-    merge.args(["-set_cover_merge=1", LONGEST_INPUT]).arg(committed(target)).arg(known);
+    merge.args(["-set_cover_merge=1", "-use_counters=0", LONGEST_INPUT]).arg(committed(target)).arg(known);
     execute(&mut merge, &format!("fuzz-keep-{target}"))
 }
 
