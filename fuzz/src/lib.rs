@@ -3,7 +3,16 @@
 //!
 //! Each target in `fuzz_targets/` is one of the functions named here, which takes any bytes and panics where the
 //! property does not hold. libFuzzer looks for such bytes, guided by which branches of the services they reach:
-//! `cargo xtask fuzz`, or `cargo fuzz run`. Built without it, a target runs the files that it is given.
+//! `cargo xtask fuzz`, which needs nothing but a C++ compiler. Who has [cargo-fuzz] may use that, on stable Rust as
+//!
+//! ```sh
+//! cargo fuzz run --dev --sanitizer none order_service fuzz/corpus/order_service events/order-service
+//! ```
+//!
+//! It builds all crates anew, so that the fuzzer is guided by what libraries do, too. Built without a fuzzer, a target
+//! runs the files that it is given. A bug that was found gets a test at the door where it belongs.
+//!
+//! [cargo-fuzz]: https://rust-fuzz.github.io/book/cargo-fuzz.html
 //!
 //! | target | its input |
 //! |---|---|
