@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The connection between a service and the [`Emulator`], which can be cut at exactly one write: what a service makes of
-/// a write whose outcome it does not know.
+/// a write whose outcome it does not know. Its other end can be throttled, too.
 pub struct Line {
     endpoint: String,
     state: Arc<Mutex<State>>,
@@ -51,6 +51,8 @@ struct State {
     fault: Option<Fault>,
     /// Nothing gets through any more.
     down: bool,
+    /// Everything is too much.
+    throttled: bool,
 }
 
 struct Fault {
@@ -63,7 +65,7 @@ struct Fault {
 
 impl Line {
     /// A line that is whole.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let (listener, endpoint) = listen();
         let state = Arc::new(Mutex::new(State::default()));
         let emulator =
@@ -83,6 +85,11 @@ impl Line {
     /// Configuration for clients at this end of the line.
     pub fn sdk_config(&self) -> SdkConfig {
         crate::sdk_config(&self.endpoint)
+    }
+
+    /// Begins or ends that every call is too much for the tables.
+    pub fn throttle(&self, throttled: bool) {
+        self.state().throttled = throttled;
     }
 
     /// Counts writes from here on.
@@ -165,10 +172,17 @@ impl Told {
     }
 }
 
+const THROTTLED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 65\r\n\r\n\
+    {\"__type\":\"com.amazonaws.dynamodb.v20120810#ThrottlingException\"}";
+
 async fn serve(client: TcpStream, emulator: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
     let mut client = BufReader::new(client);
     let mut emulator = BufReader::new(TcpStream::connect(emulator).await?);
     while let Some((head, request)) = message(&mut client).await? {
+        if lock(state).throttled {
+            client.write_all(THROTTLED.as_bytes()).await?;
+            continue;
+        }
         let cut = lock(state).next(&head);
         if cut == Some(Cut::Before) {
             return Ok(());

@@ -23,3 +23,5 @@ mod reading;
 mod saga;
 /// The events in `events/order-service`.
 mod samples;
+/// A table that is asked too much.
+mod throttling;

@@ -66,7 +66,7 @@ fn request(size: usize) -> Value {
 }
 
 impl Shop {
-    fn asking(product: Uuid) -> HttpEvent {
+    pub(crate) fn asking(product: Uuid) -> HttpEvent {
         door::http_v2("POST", &format!("{}/images", path(product))).json(&request(png(1, 1).len()))
     }
 

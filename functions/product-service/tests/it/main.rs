@@ -12,6 +12,7 @@ mod samples;
 mod stock;
 mod stock_changes;
 mod stream;
+mod throttling;
 
 use access_token::{AccessTokens, Role};
 use aws_types::SdkConfig;

@@ -23,7 +23,7 @@ pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     .concat()
 }
 
-fn request(file: &[u8]) -> Value {
+pub(crate) fn request(file: &[u8]) -> Value {
     json!({"content_type": "image/png", "size": file.len(), "sha256": "0".repeat(64)})
 }
 

@@ -13,6 +13,7 @@ mod registration;
 mod samples;
 mod sessions;
 mod start;
+mod throttled_table;
 mod throttling;
 
 use access_token::{AccessTokens, Role};
