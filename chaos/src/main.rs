@@ -108,6 +108,6 @@ async fn run(options: &Options) -> Result<bool> {
     let recording = recorder.finish().await?;
     let findings =
         checks::check(&world, &journal.deeds(), &ledger.faults(), &recording, &drained, &poison).await?;
-    report::findings(&findings, options.seed);
+    report::findings(&findings, &ledger, options.seed);
     Ok(findings.violations.is_empty())
 }

@@ -66,7 +66,7 @@ impl Kind {
         match self {
             Self::Kill => Some(Duration::from_secs(3)),
             Self::Poison => Some(Duration::from_secs(8)),
-            Self::Restart => Some(Duration::from_secs(70)),
+            Self::Restart => Some(Duration::from_secs(50)),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     checks::{Findings, Violation},
@@ -70,17 +70,12 @@ pub(crate) fn drained(drained: &Drained) {
     println!("  {:>6} dead letters left", drained.dead_letters.len());
 }
 
-/// What was checked, and what was found.
-pub(crate) fn findings(findings: &Findings, seed: u64) {
+/// What was checked, and what was found. The last line is a summary.
+pub(crate) fn findings(findings: &Findings, ledger: &Ledger, seed: u64) {
     println!("\nchecked");
     for (what, count) in &findings.checked {
         println!("  {count:>6} {what}");
     }
-    if findings.violations.is_empty() {
-        println!("\nevery promise was kept");
-        return;
-    }
-    println!("\n{} violations, seed {seed}", findings.violations.len());
     for (place, Violation { promise, found, story }) in findings.violations.iter().enumerate() {
         println!("\n{}. {promise}\n   {found}", place + 1);
         if place < TOLD {
@@ -88,5 +83,14 @@ pub(crate) fn findings(findings: &Findings, seed: u64) {
                 println!("     {line}");
             }
         }
+    }
+    if findings.violations.is_empty() {
+        let checked: Vec<String> =
+            findings.checked.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        println!("\nevery promise was kept: {} faults, {}", ledger.total(), checked.join(", "));
+    } else {
+        let broken: BTreeSet<&str> = findings.violations.iter().map(|violation| violation.promise).collect();
+        let broken: Vec<&str> = broken.into_iter().collect();
+        println!("\n{} violations, seed {seed}: {}", findings.violations.len(), broken.join("; "));
     }
 }
