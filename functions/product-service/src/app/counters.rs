@@ -91,7 +91,7 @@ impl Drop for Visit<'_> {
 }
 
 impl Counter {
-    /// Takes out who is next: those that fit into a transaction with the first.
+    /// Takes out who is next: the first, however large, and those that fit into a transaction with it.
     fn next_group(&self) -> Vec<Waiting> {
         let mut group: Vec<Waiting> = Vec::new();
         let mut waiting = self.waiting();
@@ -101,7 +101,7 @@ impl Counter {
                 continue;
             }
             let rows = group.iter().map(|waiting| &waiting.row);
-            if ReservationRow::fit_together(rows.chain([&next.row])) {
+            if group.is_empty() || ReservationRow::fit_together(rows.chain([&next.row])) {
                 group.push(next);
             } else {
                 waiting.push(next);
@@ -146,5 +146,46 @@ fn tell(group: Vec<Waiting>, answer: &Answer) {
     for waiting in group {
         // Nobody hears it who has gone.
         waiting.answer.send(answer.clone()).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use domain_events::{Currency, Money, Timestamp};
+
+    use super::*;
+    use crate::domain::{Line, Offer, Reservation};
+
+    /// An order for a unit of each of so many products, and where its answer will be.
+    fn order(number: u128, products: u128) -> (Waiting, oneshot::Receiver<Answer>) {
+        let price = Money { amount: 500, currency: Currency::try_from("EUR".to_owned()).unwrap() };
+        let line = |product| Line { product_id: Uuid::from_u128(product), quantity: 1, unit_price: None };
+        let lines: Vec<Line> = (1..=products).map(line).collect();
+        let offers: HashMap<Uuid, Offer> =
+            lines.iter().map(|line| (line.product_id, Offer { price, stock: 9 })).collect();
+        let reservation = Reservation::decide(Uuid::from_u128(number), &lines, &offers, Timestamp::now());
+        let (answer, answered) = oneshot::channel();
+        (Waiting { row: ReservationRow::new(&reservation), answer }, answered)
+    }
+
+    #[test]
+    fn everybody_is_served_also_who_fits_with_nobody() {
+        let counter = Counter::default();
+        let (orders, _answered): (Vec<_>, Vec<_>) =
+            [order(1, 1), order(2, 120), order(3, 1), order(1, 1)].into_iter().unzip();
+        counter.waiting().extend(orders);
+        let sizes: Vec<usize> = (0..4).map(|_| counter.next_group().len()).collect();
+        // The first and the third; then the large one, and then the one that comes a second time.
+        assert_eq!(sizes, [2, 1, 1, 0]);
+    }
+
+    #[test]
+    fn who_has_gone_is_not_served() {
+        let counter = Counter::default();
+        let ((first, _), (second, _answered)) = (order(1, 1), order(2, 1));
+        counter.waiting().extend([first, second]);
+        assert_eq!(counter.next_group().len(), 1);
     }
 }
