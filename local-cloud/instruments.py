@@ -121,7 +121,9 @@ def _disturb(queue: dict[str, Any], message: dict[str, Any]) -> None:
     message["decided"] = True
     due = max(message["visible_at"], time.time())
     if dice.random() < faults.duplicate:
-        queue["messages"].append({**message, "visible_at": due + faults.delay_seconds * dice.random()})
+        # Half of the copies come at once, so that a function has both in hand at the same moment.
+        wait = faults.delay_seconds * max(0, 2 * dice.random() - 1)
+        queue["messages"].append({**message, "visible_at": due + wait})
         _injected["duplicated"] += 1
     if dice.random() < faults.delay:
         message["visible_at"] = due + faults.delay_seconds * dice.random()

@@ -63,11 +63,13 @@ pub(crate) struct Violation {
 /// A promise, and what finds where it was not kept.
 type Check = (&'static str, fn(&Evidence<'_>) -> Vec<Finding>);
 
-/// All promises.
+/// All promises; causes before what follows from them.
 const CHECKS: &[Check] = &[
     ("everything comes to an end once nothing fails any more", everything_ends),
     ("every row is as its last recorded change left it", recording::tables_are_as_recorded),
     ("the versions of a row have no gap", recording::versions_have_no_gap),
+    ("every order has exactly one reservation, which fits its status", reservations::fit_their_orders),
+    ("a reservation is made once, and released once where the order was given up", reservations::happen_once),
     ("stock is never negative, at any version", stock::is_never_negative),
     ("stock = initial + changes - units of live orders", stock::adds_up),
     ("a change of stock that was answered happened once, and any other at most once", stock::changes_once),
@@ -76,8 +78,6 @@ const CHECKS: &[Check] = &[
     ("the same key always means the same order", orders::keys_are_kept),
     ("every order is at its end, or CONFIRMED, or SHIPPED", orders::are_settled),
     ("the history of an order is a path of the saga", orders::follow_the_saga),
-    ("every order has exactly one reservation, which fits its status", reservations::fit_their_orders),
-    ("a reservation is made once, and released once where the order was given up", reservations::happen_once),
     ("every change that is an event is published, as one event", events::every_change_is_published),
     ("every event that is published is a change", events::nothing_else_is_published),
     ("an entity's events are published in the order of its versions", events::are_in_order),
