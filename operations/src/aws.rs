@@ -22,7 +22,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 use http_body_util::BodyExt;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 /// An invocation answers after 29 seconds at the latest.
@@ -281,7 +281,10 @@ impl Aws {
     }
 }
 
-/// A value in a path or query, with everything escaped that could be taken for a part of it.
+/// What AWS itself escapes when it verifies a signature: what else is escaped in a path is not the same to it.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A value in a path, query or form, with everything escaped that could be taken for a part of it.
 pub(crate) fn escaped(value: &str) -> String {
-    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(value, ESCAPED).to_string()
 }

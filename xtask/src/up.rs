@@ -89,6 +89,7 @@ Next steps, to copy
   curl -sSw '\n' $SHOP/api/orders/$ORDER -H "authorization: Bearer $TOKEN"
   curl -sSw '\n' $SHOP/api/orders/openapi.json
   cargo xtask demo
+  cargo xtask doctor
 
 Admin
   {ADMIN}  {password}
