@@ -138,7 +138,7 @@ async fn create(
 
 /// Replaces everything but stock and pictures
 ///
-/// A product that is so already stays at its version, whichever `If-Match` names.
+/// A product that is so already stays at its version.
 #[utoipa::path(
     put, path = "/api/products/{id}", operation_id = "replace_product", tag = "products", security(("bearer" = [])),
     params(
@@ -162,7 +162,7 @@ async fn replace(
 
 /// Changes the fields that are given
 ///
-/// A product that has these values already stays at its version, whichever `If-Match` names.
+/// A product that has these values already stays at its version.
 #[utoipa::path(
     patch, path = "/api/products/{id}", operation_id = "change_product", tag = "products", security(("bearer" = [])),
     params(

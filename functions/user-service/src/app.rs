@@ -107,8 +107,7 @@ impl Accounts {
     }
 
     /// Changes an account, provided that it is at `version` and that the `proof` is its password, as far as these
-    /// are given. An account that is as it shall be already stays at its version, whichever is expected: a repetition is
-    /// answered as what it repeats (RFC 9110, 13.1.1).
+    /// are given. An account that is as it shall be already stays at its version.
     pub(crate) async fn change(
         &self,
         user_id: Uuid,
@@ -117,11 +116,8 @@ impl Accounts {
         change: &Change,
     ) -> Result<Account, AccountError> {
         for _ in 0..TRIES {
-            let before = self.get(user_id, None).await?;
+            let before = self.get(user_id, version).await?;
             let after = before.changed(change.clone(), self.clock.now());
-            if after != before && version.is_some_and(|version| version != before.user.version) {
-                return Err(AccountError::Stale);
-            }
             if let Some(attempt) = proof {
                 self.prove(&before, attempt).await?;
             }

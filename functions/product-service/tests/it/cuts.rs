@@ -99,9 +99,14 @@ async fn a_product_is_changed_once() {
     whole["name"] = json!("Cup");
     for version in ["*", "\"1\""] {
         for (method, body) in [("PUT", whole.clone()), ("PATCH", json!({ "name": "Cup" }))] {
-            let change = async |scene: &Scene, _| {
+            let change = async |scene: &Scene, again: bool| {
                 let request = scene.request(method, "").header("if-match", version);
-                answered(&scene.ask(request.json(&body)).await)
+                let answer = scene.ask(request.json(&body)).await;
+                // Whoever has to ask again may learn that the product is at another version by now.
+                if again && answer.status == 412 {
+                    return answered(&scene.shop.read(scene.products[0]).await);
+                }
+                answered(&answer)
             };
             assert_eq!(cut_every_write(Scene::open, change, Scene::look).await, 1);
         }

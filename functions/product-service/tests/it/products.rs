@@ -303,3 +303,18 @@ async fn stock_changes_only_at_the_version_that_is_named() {
     assert_eq!(change("\"2\"", -9).await.status, 409);
     assert_eq!(shop.stock(id).await, 4);
 }
+
+#[tokio::test]
+async fn a_change_that_makes_no_difference_is_none_and_a_stale_version_is_refused_all_the_same() {
+    let shop = Shop::open();
+    let path = path(shop.product(5).await);
+    let rename = |name: &str, tag: &str| {
+        let request = door::http_v2("PATCH", &path).header("if-match", tag);
+        shop.admin(request.json(&json!({ "name": name })))
+    };
+    assert_eq!(rename("Mug", "*").await.header("etag"), Some("\"1\""));
+    assert_eq!(rename("Mug", "\"1\"").await.header("etag"), Some("\"1\""));
+    assert_eq!(rename("Cup", "\"1\"").await.header("etag"), Some("\"2\""));
+    assert_eq!(rename("Cup", "\"1\"").await.status, 412);
+    assert_eq!(shop.publish().await.len(), 2);
+}

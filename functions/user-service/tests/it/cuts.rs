@@ -73,18 +73,21 @@ async fn an_account_is_opened_once() {
 #[tokio::test]
 async fn an_account_is_changed_once() {
     for version in ["*", "\"1\""] {
-        let rename = async |scene: &Scene, _| {
+        // Whoever has to ask again may learn that the account is at another version by now.
+        let rename = async |scene: &Scene, again: bool| {
             let request = door::http_v2("PATCH", "/api/users/me").header("if-match", version);
-            let answer = scene.ask(request.json(&json!({ "name": "Augusta Ada King" }))).await;
-            Told::by(&answer, |answer| json!([answer.status, answer.header("etag")]))
+            answered(
+                &scene.ask(request.json(&json!({ "name": "Augusta Ada King" }))).await,
+                again,
+                (412, 200),
+            )
         };
         assert_eq!(cut_every_write(Scene::open, rename, Scene::look).await, 1);
-        let promote = async |scene: &Scene, _| {
+        let promote = async |scene: &Scene, again: bool| {
             let path = format!("/api/users/{}/role", scene.user.user_id);
             let request =
                 door::http_v2("PUT", &path).header("x-api-key", API_KEY).header("if-match", version);
-            let answer = scene.shop.call(request.json(&json!({ "role": "admin" }))).await;
-            Told::by(&answer, |answer| json!([answer.status, answer.header("etag")]))
+            answered(&scene.shop.call(request.json(&json!({ "role": "admin" }))).await, again, (412, 200))
         };
         assert_eq!(cut_every_write(Scene::open, promote, Scene::look).await, 1);
     }
