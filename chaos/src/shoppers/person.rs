@@ -18,6 +18,9 @@ use super::{
 };
 use crate::journal::{Attempt, Journal, Outcome, What};
 
+#[cfg(test)]
+mod tests;
+
 /// What does not come right within this time won't any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 

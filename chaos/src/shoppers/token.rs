@@ -78,11 +78,19 @@ impl Secret {
         let id = format!("{}/microservices/api-gateway", world.environment);
         let read = world.secrets.get_secret_value().secret_id(&id).send().await;
         let read = read.with_context(|| format!("can't read the secret {id}"))?;
-        let value: ApiSecret = read.secret_string.context("a secret without text")?.parse()?;
-        let api_key = value.api_key().expose_secret().to_owned();
-        let current = Version { id: read.version_id.context("a secret without version")?, value };
-        let tokens = AccessTokens::new(SecretCache::fixed(Versions { current, previous: None }));
-        Ok(Self { tokens, api_key })
+        let value = read.secret_string.context("a secret without text")?.parse()?;
+        Ok(Self::of(Version { id: read.version_id.context("a secret without version")?, value }))
+    }
+
+    fn of(current: Version<ApiSecret>) -> Self {
+        let api_key = current.value.api_key().expose_secret().to_owned();
+        Self { tokens: AccessTokens::new(SecretCache::fixed(Versions { current, previous: None })), api_key }
+    }
+
+    #[cfg(test)]
+    pub(super) fn example() -> Self {
+        let value = ApiSecret::new("key", "a secret of some 32 bytes, or more").unwrap();
+        Self::of(Version { id: "1".to_owned(), value })
     }
 
     /// A token for this user as a server would have made it now whose clock is off.
