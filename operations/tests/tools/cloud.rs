@@ -55,6 +55,12 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// What does not come to an end fails the test.
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    let outcome = tokio::time::timeout(PATIENCE, work).await;
+    outcome.unwrap_or_else(|_| panic!("not done within {} s", PATIENCE.as_secs()))
+}
+
 async fn url(queue: &str) -> String {
     let answer = sqs().get_queue_url().queue_name(name(queue)).send().await.unwrap();
     answer.queue_url.unwrap()

@@ -2,7 +2,7 @@ use operations::dead_letters::{Content, Letter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::cloud::{Listener, all, call, dead_letters, letters_with, name, send, turn};
+use super::cloud::{Listener, all, call, dead_letters, in_time, letters_with, name, send, turn};
 
 /// A product as its service writes it, with an id of its own.
 fn product() -> (String, Value) {
@@ -44,7 +44,7 @@ async fn a_record_that_was_set_aside_is_handed_to_its_function_again() {
     send("products-stream-dlq", &record.to_string()).await;
     let has_id = |letter: &Letter| letter.body().contains(&id);
     letters_with("products-stream", &id, 1).await;
-    let outcome = dead_letters.redrive(queue, &all(&has_id)).await.unwrap();
+    let outcome = in_time(dead_letters.redrive(queue, &all(&has_id))).await.unwrap();
     assert_eq!(outcome.done, 1);
     let letters = letters_with("products-stream", &id, 1).await;
     assert!(letters[0].reason().is_some());
