@@ -131,14 +131,20 @@ async fn serve(repository: &Repository, mut group: Vec<Waiting>) {
                 tell(decided.collect(), &Ok(Outcome::Overtaken));
             }
             // There is not enough for all of them, but there may be for some.
-            Ok(Together::Changed) if group.len() > 1 => {
-                for alone in group.drain(..) {
-                    Box::pin(serve(repository, vec![alone])).await;
-                }
-            }
+            Ok(Together::Changed) if group.len() > 1 => return serve_each(repository, group).await,
             Ok(Together::Changed) => return tell(group, &Ok(Outcome::Overtaken)),
+            // One of them is at fault, which the others have nothing to do with.
+            Err(error) if group.len() > 1 && !error.is_retryable() => {
+                return serve_each(repository, group).await;
+            }
             Err(error) => return tell(group, &Err(Arc::new(error))),
         }
+    }
+}
+
+async fn serve_each(repository: &Repository, group: Vec<Waiting>) {
+    for alone in group {
+        Box::pin(serve(repository, vec![alone])).await;
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use dynamodb_store::Key;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use test_support::door;
 use uuid::Uuid;
 
-use crate::{ALL_DONE, Shop, path, placed, types};
+use crate::{ALL_DONE, Shop, path, placed, store, types};
 
 /// So many new orders, each of which takes a unit of a product.
 fn crowd(product: Uuid, count: usize) -> (Vec<Uuid>, Vec<String>) {
@@ -130,4 +132,35 @@ async fn orders_that_share_only_some_products_are_all_served() {
     for product in products {
         assert_eq!(shop.stock(product).await, 40);
     }
+}
+
+#[tokio::test]
+async fn an_order_that_no_transaction_takes_fails_without_its_neighbours() {
+    let shop = Shop::open();
+    let mut products = Vec::new();
+    for _ in 0..100 {
+        products.push(shop.product(50).await);
+    }
+    let lines: Vec<_> = products.iter().map(|product| (*product, 1)).collect();
+    let (orders, mut messages) = crowd(products[0], 3);
+    messages.insert(1, placed(Uuid::now_v7(), &lines));
+    assert_eq!(shop.deliver(messages).await, [1]);
+    assert_eq!(decided(&shop, &orders).await, (3, 0));
+    assert_eq!(shop.stock(products[0]).await, 47);
+}
+
+#[tokio::test]
+async fn an_order_for_a_damaged_product_fails_without_its_neighbours() {
+    let shop = Shop::open();
+    let (sound, damaged) = (shop.product(50).await, shop.product(50).await);
+    for product in [sound, damaged] {
+        show(&shop, product).await;
+    }
+    let damage = store(&shop.table).update(Key::new("product_id", damaged)).set("version", "two");
+    damage.send::<IgnoredAny>().await.unwrap();
+    let (orders, mut messages) = crowd(sound, 4);
+    messages.insert(1, placed(Uuid::now_v7(), &[(sound, 1), (damaged, 1)]));
+    assert_eq!(shop.deliver(messages).await, [1]);
+    assert_eq!(decided(&shop, &orders).await, (4, 0));
+    assert_eq!(shop.stock(sound).await, 45);
 }
