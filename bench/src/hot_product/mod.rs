@@ -31,7 +31,7 @@ use crate::{
 /// What is simulated.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Folder with the built services, as in <service>/bootstrap; if it is named, they are not built first
+    /// Folder with the built services, each as in user-service/bootstrap; if it is named, they are not built first
     #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
     pub services: PathBuf,
     /// Orders of one unit each that wait in the queue at the start

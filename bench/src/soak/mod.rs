@@ -39,7 +39,7 @@ const KEPT_ERRORS: usize = 5;
 /// How long, and how much.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Folder with the built services, as in <service>/bootstrap; if it is named, they are not built first
+    /// Folder with the built services, each as in user-service/bootstrap; if it is named, they are not built first
     #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
     pub services: PathBuf,
     /// How long
