@@ -14,13 +14,17 @@ const OF_DELIVERY: [&str; 3] = ["ErrorCode", "ErrorMessage", "RequestID"];
 /// Attributes whose value nobody may see: their names contain one of these.
 const SECRET: [&str; 6] = ["password", "hash", "secret", "token", "credential", "session"];
 const NOT_SHOWN: &str = "(not shown)";
+/// Characters that are shown of a word of a message …
+const WORD: usize = 256;
+/// … and of a reason.
+const SENTENCES: usize = 2048;
 
 /// A message of a dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct Letter {
     message: Message,
     content: Content,
-    pub(super) reason: Option<String>,
+    reason: Option<String>,
 }
 
 /// What a dead letter is, as far as anybody may know.
@@ -85,7 +89,7 @@ impl Letter {
     pub(super) fn new(message: Message) -> Self {
         let content = Content::read(message.body().unwrap_or_default());
         let mut letter = Self { message, content, reason: None };
-        letter.reason = match &letter.content {
+        let reason = match &letter.content {
             Content::Pointer(Pointer { condition, invocations, .. }) => {
                 Some(format!("{condition} after some {invocations} attempts"))
             }
@@ -94,7 +98,15 @@ impl Letter {
                 Some(format!("SNS could not deliver it: {code}: {message}"))
             }),
         };
+        if let Some(reason) = reason {
+            letter.explain(&reason);
+        }
         letter
+    }
+
+    /// Says why it could not be handled. What says so may quote the message.
+    pub(super) fn explain(&mut self, reason: &str) {
+        self.reason = Some(printable(reason, SENTENCES));
     }
 
     /// The message's id.
@@ -136,7 +148,7 @@ impl Letter {
                 hide_secrets(&mut body);
                 format!("{body:#}")
             }
-            Err(_) => printable(self.body()),
+            Err(_) => printable(self.body(), WORD),
         }
     }
 
@@ -167,7 +179,7 @@ impl Letter {
 impl Content {
     fn read(body: &str) -> Self {
         let Ok(body) = serde_json::from_str::<Value>(body) else { return Self::Unknown };
-        let text = |value: &Value| printable(value.as_str().unwrap_or("?"));
+        let text = |value: &Value| printable(value.as_str().unwrap_or("?"), WORD);
         if let Ok(mut pointer) = Pointer::deserialize(&body["DDBStreamBatchInfo"]) {
             pointer.condition = text(&body["requestContext"]["condition"]);
             pointer.invocations =
@@ -201,15 +213,17 @@ impl fmt::Display for Content {
             Self::Record(Record { event_id, event_name, key }) => {
                 write!(f, "{event_name} of row {key} (event {event_id})")
             }
-            Self::Pointer(pointer) => write!(
-                f,
-                "{} records of {} from {} to {}, written at {}",
-                pointer.batch_size,
-                pointer.shard_id,
-                pointer.start_sequence_number,
-                pointer.end_sequence_number,
-                pointer.approximate_arrival_of_first_record
-            ),
+            Self::Pointer(pointer) => {
+                let said = format!(
+                    "{} records of {} from {} to {}, written at {}",
+                    pointer.batch_size,
+                    pointer.shard_id,
+                    pointer.start_sequence_number,
+                    pointer.end_sequence_number,
+                    pointer.approximate_arrival_of_first_record
+                );
+                f.write_str(&printable(&said, SENTENCES))
+            }
             Self::Unknown => f.write_str("neither an event nor a file nor a change"),
         }
     }
@@ -218,15 +232,17 @@ impl fmt::Display for Content {
 /// The values of a row's key. Those of claims are addresses of people.
 fn key(keys: &Value) -> String {
     let values = keys.as_object().into_iter().flatten().filter_map(|(_, value)| value["S"].as_str());
-    values.map(|value| if value.contains('@') { NOT_SHOWN.to_owned() } else { printable(value) }).collect()
+    values
+        .map(|value| if value.contains('@') { NOT_SHOWN.to_owned() } else { printable(value, WORD) })
+        .collect()
 }
 
 /// A text of a message on one line, and not too long: anybody may have sent it.
-fn printable(text: &str) -> String {
+fn printable(text: &str, length: usize) -> String {
     if text.contains("$argon2") {
         return NOT_SHOWN.to_owned();
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(256).collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(length).collect()
 }
 
 /// Takes out what is called like a secret, and what looks like a password's hash.
@@ -298,6 +314,8 @@ mod tests {
             Letter::new(message.build())
         };
         assert_eq!(with(&[("reason", "odd")]).reason(), Some("odd"));
+        let quoted = with(&[("reason", "odd: \u{1b}[2J\r\nall is well")]);
+        assert_eq!(quoted.reason(), Some("odd:  [2J  all is well"), "it does not write on the terminal");
         let undelivered = with(&[("ErrorCode", "403"), ("ErrorMessage", "no"), ("event_type", "x")]);
         assert_eq!(undelivered.reason(), Some("SNS could not deliver it: 403: no"));
         let own: Vec<_> = undelivered.own_attributes().into_iter().map(|(name, _)| name).collect();

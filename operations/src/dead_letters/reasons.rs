@@ -20,12 +20,11 @@ const NOT_LOGGED: &str =
 /// Finds what the function logged of each message that does not say itself why it failed.
 pub(super) async fn explain(aws: &Aws, queue: &DeadLetterQueue, letters: &mut [Letter]) -> Result<()> {
     let Some(function) = queue.origin().function() else { return Ok(()) };
-    let unexplained = letters.iter().filter(|letter| letter.reason.is_none());
+    let unexplained = letters.iter().filter(|letter| letter.reason().is_none());
     let Some(first) = unexplained.map(Letter::sent).min() else { return Ok(()) };
     let logged = logged_since(aws, function, first).await?;
-    for letter in letters.iter_mut().filter(|letter| letter.reason.is_none()) {
-        let reason = logged.get(letter.id()).cloned();
-        letter.reason = Some(reason.unwrap_or_else(|| NOT_LOGGED.to_owned()));
+    for letter in letters.iter_mut().filter(|letter| letter.reason().is_none()) {
+        letter.explain(logged.get(letter.id()).map_or(NOT_LOGGED, String::as_str));
     }
     Ok(())
 }
