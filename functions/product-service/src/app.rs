@@ -40,10 +40,15 @@ impl ProductService {
         new: NewProduct,
         once: Option<OnceKey>,
     ) -> Result<Answered, ProductError> {
-        let fingerprint = once.is_some().then(|| new.fingerprint());
-        let product_id = once.map_or_else(Uuid::now_v7, |key| key.id());
-        let product = new.into_product(product_id, self.clock.now());
-        self.repository.create(product, fingerprint).await
+        let fingerprint = new.fingerprint();
+        let product = new.into_product(Uuid::now_v7(), self.clock.now());
+        match once {
+            Some(key) => self.repository.create_once(product, &key, fingerprint).await,
+            None => {
+                self.repository.create(&product).await?;
+                Ok(Answered { product, replayed: false })
+            }
+        }
     }
 
     /// Takes the stock of an order, all of it or nothing. What was decided about an order once stays so, however

@@ -171,13 +171,6 @@ impl OnceKey {
     pub(crate) fn new(user_id: Uuid, key: &IdempotencyKey) -> Self {
         Self(Sha256::new().chain_update(user_id.as_bytes()).chain_update(key.as_str()).finalize().into())
     }
-
-    /// The id of what is made under this key: always the same.
-    pub(crate) fn id(&self) -> Uuid {
-        let mut id = [0; 16];
-        id.copy_from_slice(&self.0[..16]);
-        uuid::Builder::from_custom_bytes(id).into_uuid()
-    }
 }
 
 impl fmt::Display for OnceKey {

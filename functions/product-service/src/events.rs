@@ -5,7 +5,7 @@ use lambda_dispatch::{Change, Content, Fact, HandlerError, Message};
 use crate::{
     ProductService,
     domain::{Line, Product, Reservation, ReservationState},
-    repository::{ProductRow, ReservationRow, StockChangeRow},
+    repository::{CreationRow, ProductRow, ReservationRow, StockChangeRow},
 };
 
 /// The queue that tells of the files of pictures.
@@ -54,10 +54,10 @@ pub(crate) fn fact(change: &Change) -> Result<Option<Fact>, HandlerError> {
         product_fact(change).map(Some)
     } else if row.has("upload_state") {
         Ok(image_uploads::removed(change)?.map(|removed| image_fact(removed, change.time())))
-    } else if row.has(StockChangeRow::MARK) {
+    } else if row.has(StockChangeRow::MARK) || row.has(CreationRow::MARK) {
         Ok(None)
     } else {
-        Err("the row is no product, no reservation, no upload and no change of stock".into())
+        Err("the row is no product, no reservation, no upload and remembers no key".into())
     }
 }
 

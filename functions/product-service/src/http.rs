@@ -107,7 +107,7 @@ async fn read(
 /// Puts a new product on offer
 ///
 /// Repeated under the same `Idempotency-Key`, the request makes no other product and is answered with the product as it is
-/// by then and the header `Idempotency-Replayed: true`.
+/// by then and the header `Idempotency-Replayed: true`; with 404, if it is gone. Keys are remembered for a week.
 #[utoipa::path(
     post, path = "/api/products", operation_id = "create_product", tag = "products", security(("bearer" = [])),
     params(("idempotency-key" = Option<String>, Header, description = "1 to 255 visible ASCII characters, new for each \

@@ -1,3 +1,5 @@
+/// New products, and what is remembered of those that may be asked for repeatedly.
+mod creations;
 /// The pictures of products: coming and going together with the rows of their uploads.
 mod images;
 /// The rows of stock reservations, and the transactions that take and return stock.
@@ -16,12 +18,15 @@ use telemetry::Trace;
 use uuid::Uuid;
 
 pub(crate) use self::{
+    creations::CreationRow,
     reservations::{Outcome, ReservationRow, Together},
     stock::{StockChangeRow, StockOrder},
 };
 use crate::domain::{Category, Description, Product, ProductChange, ProductImage, ProductName, Stock};
 
 const KEY: &str = "product_id";
+/// How long it is remembered what was done under a key: far longer than any client goes on trying.
+const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 const CATEGORY_INDEX: &str = "category-created_at-index";
 const FEED_INDEX: &str = "feed-position-index";
 
@@ -79,9 +84,6 @@ pub(crate) struct ProductRow {
     updated_at: Timestamp,
     #[serde(flatten)]
     feed: FeedEntry,
-    /// Fingerprint of the request that made the product under a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    request_hash: Option<String>,
     /// Trace of the request that caused the last change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
@@ -118,28 +120,6 @@ impl Repository {
             None => self.feed.page(after, limit).await?,
         };
         Ok(Page { items: page.items.into_iter().map(Product::from).collect(), next: page.next })
-    }
-
-    /// Writes a new product. If there is one with its id, that was made under the same key, or by this very call, whose
-    /// first answer was lost.
-    pub(crate) async fn create(
-        &self,
-        product: Product,
-        fingerprint: Option<String>,
-    ) -> Result<Answered, ProductError> {
-        match self.table.create(KEY, &ProductRow::new(&product, fingerprint.clone())).await {
-            Ok(()) => Ok(Answered { product, replayed: false }),
-            Err(StoreError::ConditionFailed { item: Some(item) }) => {
-                let row: ProductRow = from_item(item)?;
-                if row.request_hash != fingerprint {
-                    return Err(ProductError::KeyReused);
-                }
-                let present = Product::from(row);
-                let replayed = present != product;
-                Ok(Answered { product: present, replayed })
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Changes a product in one write; if a version is expected, only that one. A product that is as it shall be already
@@ -211,7 +191,7 @@ impl ProductError {
 }
 
 impl ProductRow {
-    fn new(product: &Product, request_hash: Option<String>) -> Self {
+    fn new(product: &Product) -> Self {
         let product = product.clone();
         Self {
             feed: Feed::entry(product.product_id, product.created_at),
@@ -225,7 +205,6 @@ impl ProductRow {
             version: product.version,
             created_at: product.created_at,
             updated_at: product.updated_at,
-            request_hash,
             traceparent: traceparent(),
         }
     }

@@ -268,7 +268,7 @@ mod tests {
                 stock,
             };
             let product = new.into_product(Uuid::now_v7(), Timestamp::now());
-            repository.create(product.clone(), None).await.unwrap();
+            repository.create(&product).await.unwrap();
             Self { repository, product, _table: table }
         }
 

@@ -3,11 +3,8 @@ use dynamodb_store::{Consistency, Item, Key, Reason, Transaction, TransactionErr
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Answered, KEY, ProductError, ProductRow, Repository, rejected, touch};
+use super::{Answered, KEPT_SECONDS, KEY, ProductError, ProductRow, Repository, rejected, touch};
 use crate::domain::{OnceKey, Stock, StockChange};
-
-/// How long a change that can be repeated is remembered: far longer than any client goes on trying.
-const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 
 /// How the stock of a product is to be changed.
 #[derive(Debug, Clone)]

@@ -318,3 +318,25 @@ async fn a_change_that_makes_no_difference_is_none_and_a_stale_version_is_refuse
     assert_eq!(rename("Cup", "\"1\"").await.status, 412);
     assert_eq!(shop.publish().await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_key_makes_one_product_and_does_not_bring_it_back() {
+    let shop = Shop::open();
+    let admin = shop.token(Role::Admin);
+    let create = |stock: u32| {
+        let request = door::http_v2("POST", "/api/products").header("idempotency-key", "mug");
+        shop.http(request.bearer(&admin).json(&mug(stock)))
+    };
+    let (first, again) = (create(5).await, create(5).await);
+    assert_eq!((first.status, again.status, &first.body), (201, 201, &again.body));
+    assert_eq!(
+        (first.header("idempotency-replayed"), again.header("idempotency-replayed")),
+        (None, Some("true"))
+    );
+    assert_eq!(create(6).await.status, 422);
+    let location = first.header("location").unwrap().to_owned();
+    assert_eq!(shop.admin(door::http_v2("DELETE", &location)).await.status, 204);
+    assert_eq!(create(5).await.status, 404);
+    assert_eq!(shop.http(door::http_v2("GET", &location)).await.status, 404);
+    assert_eq!(shop.publish().await.len(), 2);
+}
