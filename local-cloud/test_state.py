@@ -58,6 +58,8 @@ class Restart(unittest.TestCase):
         given_up = self.cloud.put_rows({"raise": {"BOOL": True}})
         eventually(lambda: self.cloud.batches_with(given_up))
         self.cloud.restart()
+        eventually(lambda: len(self.cloud.batches_with(given_up)) == 2, deadline_s=10)
+        # Written only now: a row that was there at the second try would have joined its batch.
         after = self.cloud.put_rows({})
         eventually(lambda: [after[0]] in self.cloud.batches_with(after), deadline_s=10)
         self.assertEqual(self.cloud.batches_with(given_up), [given_up] * 2)
