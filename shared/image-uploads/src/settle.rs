@@ -1,6 +1,6 @@
 use aws_lambda_events::s3::S3Event;
 use dynamodb_store::StoreError;
-use lambda_dispatch::HandlerError;
+use lambda_dispatch::{HandlerError, Unreadable};
 use telemetry::Trace;
 use uuid::Uuid;
 
@@ -51,15 +51,19 @@ impl ImageUploads {
     /// Does what has to be done about the files that the bucket tells of. It can be repeated at any time, and also
     /// after it was broken off anywhere.
     pub async fn arrived(&self, notification: &S3Event, owners: &impl Owners) -> Result<(), HandlerError> {
-        let mut failed = None;
+        let (mut failed, mut foreign) = (None, None);
         for record in &notification.records {
-            let settled = match FileId::notified(record, self.bucket.name(), self.kind.prefix) {
-                Ok(file) => self.settle(file, owners).await.map_err(HandlerError::from),
-                Err(foreign) => Err(foreign.into()),
-            };
-            failed = failed.or(settled.err());
+            match FileId::notified(record, self.bucket.name(), self.kind.prefix) {
+                Ok(file) => failed = failed.or(self.settle(file, owners).await.err()),
+                Err(error) => foreign = foreign.or(Some(error)),
+            }
         }
-        failed.map_or(Ok(()), Err)
+        match (failed, foreign) {
+            // What may succeed later comes first, so that the message comes again for it.
+            (Some(failed), _) => Err(failed.into()),
+            (None, Some(foreign)) => Err(Unreadable::new(foreign).into()),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Erases a file that is of no more use.

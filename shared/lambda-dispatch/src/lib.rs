@@ -37,6 +37,7 @@ pub use crate::{
     openapi::openapi,
     outbox::Outbox,
     service::{Change, Content, Fact, HandlerError, Message, Row, Service},
+    sqs::Unreadable,
     trigger::{HttpSource, Trigger, UnknownEvent},
 };
 

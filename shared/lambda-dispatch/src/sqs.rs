@@ -143,10 +143,18 @@ impl Content {
     }
 }
 
-/// A message that can't be understood, and never will be.
+/// A message that can't be understood, and never will be: it gets to its dead-letter queue without the waits of those that
+/// may succeed later. Answered by a service, it says so of what only the service can tell.
 #[derive(Debug, thiserror::Error)]
 #[error("unreadable message")]
-struct Unreadable(#[source] HandlerError);
+pub struct Unreadable(#[source] HandlerError);
+
+impl Unreadable {
+    /// For this reason.
+    pub fn new(cause: impl Into<HandlerError>) -> Self {
+        Self(cause.into())
+    }
+}
 
 /// How long a failed message stays away, if its visibility timeout is not the right time.
 ///
