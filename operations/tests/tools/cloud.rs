@@ -137,6 +137,7 @@ pub(crate) async fn letters_with(queue: &str, mark: &str, number: usize) -> Vec<
 /// Hears what a topic publishes.
 pub(crate) struct Listener {
     url: String,
+    subscription: String,
 }
 
 impl Listener {
@@ -159,8 +160,15 @@ impl Listener {
         let topic =
             topics.into_iter().filter_map(|topic| topic.topic_arn).find(|arn| arn.ends_with(&name(topic)));
         let request = sns.subscribe().topic_arn(topic.unwrap()).protocol("sqs").endpoint(arn);
-        request.attributes("RawMessageDelivery", "true").send().await.unwrap();
-        Self { url }
+        let subscribed = request.attributes("RawMessageDelivery", "true").send().await.unwrap();
+        Self { url, subscription: subscribed.subscription_arn.unwrap() }
+    }
+
+    /// Leaves nothing behind: what a deleted stack leaves is looked for.
+    pub(crate) async fn stop(self) {
+        let sns = aws_sdk_sns::Client::new(&config());
+        sns.unsubscribe().subscription_arn(self.subscription).send().await.unwrap();
+        sqs().delete_queue().queue_url(self.url).send().await.unwrap();
     }
 
     /// The next event about a subject.

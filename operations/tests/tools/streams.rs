@@ -35,6 +35,7 @@ async fn a_record_that_was_set_aside_is_handed_to_its_function_again() {
     let outcome = dead_letters.redrive(queue, &all(&has_id)).await.unwrap();
     assert_eq!((outcome.done, &outcome.failed[..]), (1, &[][..]));
     let event = events.next_of(&id).await;
+    events.stop().await;
     assert_eq!((&event["id"], &event["type"]), (&event_id.into(), &"product_created".into()));
     assert!(dead_letters.show(queue, &has_id, usize::MAX).await.unwrap().is_empty());
 
@@ -96,6 +97,7 @@ async fn what_lambda_gave_up_is_read_from_the_stream_and_handed_over() {
     let outcome = dead_letters.redrive(queue, &all(&has_id)).await.unwrap();
     assert_eq!((outcome.done, &outcome.failed[..]), (1, &[][..]));
     assert_eq!(events.next_of(&id).await, first, "the same event comes again");
+    events.stop().await;
 
     // A part of the stream that is no longer there.
     let mut gone = pointer(&number);
