@@ -46,7 +46,7 @@ const TEXTS: [&str; 48] = [
     "[]",
     "{}",
     "EUR",
-    "XXX",
+    "XTS",
     "limit=0",
     "limit=100&cursor=AQ",
     "status=PENDING",
