@@ -36,7 +36,7 @@ pub use crate::{
     http::{BODY_LIMIT, ClientAddress},
     openapi::openapi,
     outbox::Outbox,
-    service::{Change, Content, Fact, HandlerError, Message, Row, Service},
+    service::{Change, Content, Fact, HandlerError, Message, Row, Service, Task},
     sqs::Unreadable,
     trigger::{HttpSource, Trigger, UnknownEvent},
 };
@@ -87,7 +87,7 @@ where
     C: AsyncFnOnce(&aws_types::SdkConfig) -> Result<S, HandlerError>,
 {
     let config = service_config::aws()?;
-    let outbox = Outbox::from_env(&config)?;
+    let outbox = Outbox::from_env::<S>(&config)?;
     let environment = service_config::required("ENVIRONMENT")?;
     let dispatcher = Dispatcher::new(connect(&config).await?, outbox, &environment);
     Ok(Dispatcher { origins: Origins::from_env(), ..dispatcher })
@@ -181,10 +181,19 @@ impl<S: Service> Dispatcher<S> {
                 Ok(Trigger::DynamoDbStream) => {
                     self.stream(&event, &context).await.and_then(|answer| Ok(to_raw_value(&answer)?))
                 }
+                Ok(Trigger::Task) => self.task(&event, &context).await,
                 Err(unknown) => Err(unknown.into()),
             };
             result.inspect_err(|cause| error!(error = %telemetry::chain(&**cause), "invocation failed"))
         };
         handled.instrument(span).boxed()
+    }
+
+    async fn task(&self, event: &RawValue, context: &Context) -> Result<Box<RawValue>, HandlerError> {
+        let task: Task = serde_json::from_str(event.get())?;
+        let answer = batch::isolated(batch::time_left(context), self.service.on_task(task)).await;
+        // The runtime shows an error without its causes, which whoever may invoke the function may know.
+        let answer = answer.map_err(|cause| telemetry::chain(&*cause).to_string())?;
+        Ok(to_raw_value(&answer)?)
     }
 }

@@ -8,17 +8,25 @@ use domain_events::Event;
 use serde_json::value::RawValue;
 use service_config::ConfigError;
 
-use crate::HandlerError;
+use crate::{HandlerError, Service};
 
 /// Where a service's events and its failures go. The clients are made at first use: most requests need
 /// neither.
 #[derive(Debug)]
 pub struct Outbox {
     config: SdkConfig,
-    topic_arn: String,
-    stream_dlq_url: String,
+    /// The address of any queue of the stack.
+    queue_url: String,
+    stream: Option<Stream>,
     sns: OnceLock<aws_sdk_sns::Client>,
     sqs: OnceLock<aws_sdk_sqs::Client>,
+}
+
+/// Where the changes of a service's table go.
+#[derive(Debug)]
+struct Stream {
+    topic_arn: String,
+    dlq_url: String,
 }
 
 /// An event about to be published, with the record that it was made of.
@@ -47,8 +55,12 @@ pub(crate) struct EntryFailure {
 }
 
 impl Outbox {
-    /// Where the environment variables `EVENTS_TOPIC_ARN` and `STREAM_DLQ_URL` say.
-    pub fn from_env(config: &SdkConfig) -> Result<Self, ConfigError> {
+    /// Where the environment variables `EVENTS_TOPIC_ARN` and `STREAM_DLQ_URL` say; for a service that publishes
+    /// nothing, where `QUEUE_URL` says.
+    pub fn from_env<S: Service>(config: &SdkConfig) -> Result<Self, ConfigError> {
+        if !S::PUBLISHES {
+            return Ok(Self::without_topic(config, service_config::required("QUEUE_URL")?));
+        }
         let topic_arn = service_config::required("EVENTS_TOPIC_ARN")?;
         let stream_dlq_url = service_config::required("STREAM_DLQ_URL")?;
         Ok(Self::new(config, topic_arn, stream_dlq_url))
@@ -56,8 +68,14 @@ impl Outbox {
 
     /// A given topic and dead-letter queue.
     pub fn new(config: &SdkConfig, topic_arn: String, stream_dlq_url: String) -> Self {
+        let stream = Stream { topic_arn, dlq_url: stream_dlq_url.clone() };
+        Self { stream: Some(stream), ..Self::without_topic(config, stream_dlq_url) }
+    }
+
+    /// For a service that publishes nothing: the address of a queue of its stack.
+    pub fn without_topic(config: &SdkConfig, queue_url: String) -> Self {
         let (config, sns, sqs) = (config.clone(), OnceLock::new(), OnceLock::new());
-        Self { config, topic_arn, stream_dlq_url, sns, sqs }
+        Self { config, queue_url, stream: None, sns, sqs }
     }
 
     /// Publishes up to [`Outgoing::BATCH`] events in one call; answers which of them were not taken, lowest
@@ -79,7 +97,7 @@ impl Outbox {
         let sns = self.sns.get_or_init(|| aws_sdk_sns::Client::new(&self.config));
         let answer = sns
             .publish_batch()
-            .topic_arn(&self.topic_arn)
+            .topic_arn(&self.stream()?.topic_arn)
             .set_publish_batch_request_entries(Some(entries))
             .send()
             .await?;
@@ -109,7 +127,7 @@ impl Outbox {
             .build()?;
         self.sqs()
             .send_message()
-            .queue_url(&self.stream_dlq_url)
+            .queue_url(&self.stream()?.dlq_url)
             .message_body(body)
             .message_attributes("reason", attribute)
             .send()
@@ -125,8 +143,8 @@ impl Outbox {
         delay: Duration,
     ) -> Result<(), HandlerError> {
         // Queues of one account and region differ in the last part of their address only.
-        let Some((base, _)) = self.stream_dlq_url.rsplit_once('/') else {
-            return Err("STREAM_DLQ_URL is not the address of a queue".into());
+        let Some((base, _)) = self.queue_url.rsplit_once('/') else {
+            return Err(format!("{} is not the address of a queue", self.queue_url).into());
         };
         self.sqs()
             .change_message_visibility()
@@ -136,6 +154,10 @@ impl Outbox {
             .send()
             .await?;
         Ok(())
+    }
+
+    fn stream(&self) -> Result<&Stream, HandlerError> {
+        self.stream.as_ref().ok_or_else(|| "a service without a table has no stream".into())
     }
 
     fn sqs(&self) -> &aws_sdk_sqs::Client {

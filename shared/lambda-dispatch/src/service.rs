@@ -3,7 +3,8 @@ use std::future::Future;
 use aws_lambda_events::{dynamodb::EventRecord, s3::S3Event};
 use axum::Router;
 use domain_events::{Event, Payload, Timestamp};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 /// Any error that fails one record or one probe; logged with its causes where that is decided.
@@ -19,6 +20,9 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// Name of its collection: all its paths begin with `/api/<collection>`.
     const COLLECTION: &'static str;
+
+    /// Whether it has a table whose changes it publishes. If not, it has no stream either.
+    const PUBLISHES: bool = true;
 
     /// Its OpenAPI document as text: what [`openapi`](crate::openapi()) generates, committed beside the code, so that
     /// a function has nothing to build in order to serve it.
@@ -42,6 +46,24 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// effect: publishing is the dispatcher's. A change that can't be read ends in the stream's dead-letter
     /// queue.
     fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError>;
+
+    /// Does what an operator asks by invoking the function directly, and answers what came of it. Whoever may invoke
+    /// the function is trusted with all its tasks; clients of the API can't reach them. An error fails the
+    /// invocation, and the operator sees its text and its causes.
+    fn on_task(&self, task: Task) -> impl Future<Output = Result<Value, HandlerError>> + Send {
+        async move { Err(format!("{} has no task {:?}", Self::NAME, task.name).into()) }
+    }
+}
+
+/// What an operator asks of a service: the event `{"task": "<name>", "input": …}`.
+#[derive(Debug, Deserialize)]
+pub struct Task {
+    /// What to do.
+    #[serde(rename = "task")]
+    pub name: String,
+    /// With what; `null` if nothing is said.
+    #[serde(default)]
+    pub input: Value,
 }
 
 /// One message of a queue.

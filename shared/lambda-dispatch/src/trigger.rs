@@ -10,6 +10,8 @@ pub enum Trigger {
     Sqs,
     /// A batch of changes of a table.
     DynamoDbStream,
+    /// What an operator asks by invoking the function directly.
+    Task,
 }
 
 /// Which front door made the HTTP event; it decides the shape of the answer.
@@ -27,7 +29,7 @@ pub enum HttpSource {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown event: neither an HTTP request (API Gateway, function URL, load balancer) nor records of aws:sqs \
-     or aws:dynamodb{}",
+     or aws:dynamodb nor a task{}",
     event_source.as_ref().map(|source| format!(", but records of {source:?}")).unwrap_or_default()
 )]
 pub struct UnknownEvent {
@@ -48,6 +50,7 @@ struct Marks {
     records: Vec<RecordMarks>,
     request_context: Option<RequestContextMarks>,
     http_method: Option<serde::de::IgnoredAny>,
+    task: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +88,7 @@ impl Trigger {
             Some(RequestContextMarks { http: Some(_), .. }) => Ok(Self::Http(HttpSource::ApiGatewayV2)),
             Some(RequestContextMarks { elb: Some(_), .. }) => Ok(Self::Http(HttpSource::LoadBalancer)),
             Some(_) if marks.http_method.is_some() => Ok(Self::Http(HttpSource::ApiGatewayV1)),
+            None if marks.task.is_some() => Ok(Self::Task),
             _ => Err(UnknownEvent { event_source: None }),
         }
     }
@@ -114,6 +118,10 @@ mod tests {
             (r#"{"httpMethod":"GET","requestContext":{}}"#, Trigger::Http(HttpSource::ApiGatewayV1)),
             (r#"{"httpMethod":"GET","requestContext":{"elb":{}}}"#, Trigger::Http(HttpSource::LoadBalancer)),
             (r#"{"requestContext":{"elb":{}},"httpMethod":"GET"}"#, Trigger::Http(HttpSource::LoadBalancer)),
+            (r#"{"task":"migrate"}"#, Trigger::Task),
+            // Whatever a client could add to its request, it is one.
+            (r#"{"task":"migrate","requestContext":{"http":{}}}"#, Trigger::Http(HttpSource::ApiGatewayV2)),
+            (r#"{"task":"migrate","Records":[{"eventSource":"aws:sqs"}]}"#, Trigger::Sqs),
         ];
         for (json, trigger) in cases {
             assert_eq!(of(json), Ok(trigger), "{json}");

@@ -1,0 +1,1 @@
+//! report-service: what was sold.

@@ -1,0 +1,3 @@
+//! The Lambda function of report-service.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Redis and PostgreSQL for tests and for the local shop.
