@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use aws_credential_types::{
     Credentials,
@@ -49,7 +49,7 @@ type Variables = fn(&str) -> Option<String>;
 /// credentials, and optionally `AWS_ENDPOINT_URL`. Call it once; every client that is made from the result uses
 /// the same HTTP client and connection pool.
 pub fn aws() -> Result<SdkConfig, ConfigError> {
-    from_variables(crate::variable)
+    from_variables(crate::optional)
 }
 
 fn from_variables(variable: Variables) -> Result<SdkConfig, ConfigError> {
@@ -62,9 +62,9 @@ fn from_variables(variable: Variables) -> Result<SdkConfig, ConfigError> {
     let credentials = SharedCredentialsProvider::new(credentials);
 
     match variable("AWS_ENDPOINT_URL") {
-        None => Ok(settings(&region, credentials, trust_roots(variable)?).build()),
+        None => Ok(settings(&region, credentials, trust_store(variable)?).build()),
         Some(url) if url.starts_with("https://") => {
-            Ok(settings(&region, credentials, trust_roots(variable)?).endpoint_url(url).build())
+            Ok(settings(&region, credentials, trust_store(variable)?).endpoint_url(url).build())
         }
         // A local cloud: there is nobody to trust, and so no certificate to load.
         Some(url) if url.starts_with("http://") => {
@@ -117,19 +117,27 @@ fn http_client(roots: TrustStore) -> SharedHttpClient {
     http_client_fn(move |_settings, _components| connector.clone())
 }
 
-/// Amazon's roots, or those in the file that `SSL_CERT_FILE` names: for a proxy that looks into TLS, an endpoint of
-/// one's own, or a region whose endpoints have certificates of others.
-fn trust_roots(variable: Variables) -> Result<TrustStore, ConfigError> {
-    let Some(path) = variable("SSL_CERT_FILE") else {
-        return Ok(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS));
-    };
+/// In whom to trust, as PEM: Amazon's roots, or what the file named by `SSL_CERT_FILE` holds. That is for a proxy that looks
+/// into TLS, an endpoint of one's own, or a region whose endpoints have certificates of others.
+///
+/// [`aws()`] has them already; this is for connections that no SDK makes, to a cache or a database.
+pub fn trusted_roots() -> Result<Cow<'static, str>, ConfigError> {
+    roots_from_variables(crate::optional)
+}
+
+fn roots_from_variables(variable: Variables) -> Result<Cow<'static, str>, ConfigError> {
+    let Some(path) = variable("SSL_CERT_FILE") else { return Ok(Cow::Borrowed(AMAZON_ROOTS)) };
     let pem = std::fs::read_to_string(&path).map_err(|error| {
         ConfigError::new(format!("can't read trusted roots from {path} (SSL_CERT_FILE)")).caused_by(error)
     })?;
     if !pem.contains("-----BEGIN CERTIFICATE-----") {
         return Err(ConfigError::new(format!("there is no certificate in {path} (SSL_CERT_FILE)")));
     }
-    Ok(TrustStore::empty().with_pem_certificate(pem))
+    Ok(Cow::Owned(pem))
+}
+
+fn trust_store(variable: Variables) -> Result<TrustStore, ConfigError> {
+    Ok(TrustStore::empty().with_pem_certificate(roots_from_variables(variable)?.as_bytes()))
 }
 
 /// Credentials out of the environment, read again whenever the SDK asks for fresh ones.
@@ -238,6 +246,19 @@ mod tests {
             _ => local(name),
         });
         assert_eq!(config.unwrap().region().unwrap().as_ref(), "us-west-2");
+    }
+
+    #[test]
+    fn the_trusted_roots_are_amazons_or_those_of_the_file_that_is_named() {
+        let amazon = roots_from_variables(on_lambda).unwrap();
+        assert!(matches!(amazon, Cow::Borrowed(pem) if pem.contains("-----BEGIN CERTIFICATE-----")));
+
+        const AMAZON_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/amazon-roots.pem");
+        let own = roots_from_variables(|name| with_roots(name, AMAZON_FILE)).unwrap();
+        assert!(matches!(own, Cow::Owned(pem) if pem == AMAZON_ROOTS));
+
+        let nobody = roots_from_variables(|name| with_roots(name, NO_ROOTS)).unwrap_err();
+        assert!(nobody.to_string().contains("no certificate"));
     }
 
     #[test]

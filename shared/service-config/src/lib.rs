@@ -1,7 +1,8 @@
 //! What a service has to know before it can work: its environment, its AWS clients, its secrets.
 //!
-//! - [`required`]: a variable without which the service does not start.
+//! - [`required`]: a variable without which the service does not start; [`optional`]: one that switches something on.
 //! - [`aws()`]: the settings that all AWS SDK clients share, with one HTTP client for all of them.
+//! - [`trusted_roots`]: whose certificates to accept, for connections that no SDK makes.
 //! - [`SecretCache`]: a secret that is read once at the start and refreshed in the background.
 //! - [`ApiSecret`]: the secret with which the services know their callers.
 //!
@@ -23,17 +24,18 @@ mod secret_cache;
 mod secret_text;
 
 pub use api_secret::{ApiSecret, WeakSecret};
-pub use aws::aws;
+pub use aws::{aws, trusted_roots};
 pub use error::ConfigError;
 pub use secret_cache::{DEFAULT_TTL, SecretCache, Version, Versions};
 pub use secret_text::MalformedSecret;
 
 /// The environment variable `name`; a variable that is empty counts as missing.
 pub fn required(name: &str) -> Result<String, ConfigError> {
-    variable(name).ok_or_else(|| ConfigError::missing_variable(name))
+    optional(name).ok_or_else(|| ConfigError::missing_variable(name))
 }
 
-fn variable(name: &str) -> Option<String> {
+/// The environment variable `name`, if it is there and says something.
+pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -44,6 +46,7 @@ mod tests {
     #[test]
     fn a_required_variable_is_read_or_named() {
         assert_eq!(required("CARGO_PKG_NAME").unwrap(), "service-config");
+        assert_eq!(optional("NO_SUCH_VARIABLE"), None);
         let error = required("NO_SUCH_VARIABLE").unwrap_err();
         assert_eq!(error.to_string(), "missing environment variable NO_SUCH_VARIABLE");
     }
