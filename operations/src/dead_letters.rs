@@ -31,8 +31,7 @@ mod sweep;
 mod work;
 
 pub use letter::{Content, Letter};
-pub use queues::{DeadLetterQueue, Function, Origin};
-pub(crate) use queues::{Mapping, mappings};
+pub use queues::{DeadLetterQueue, Origin};
 
 /// All dead-letter queues of an environment.
 #[derive(Debug)]

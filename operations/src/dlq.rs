@@ -4,19 +4,15 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use aws_types::SdkConfig;
 use clap::{Args, Subcommand};
 use operations::{
     dead_letters::{DeadLetterQueue, DeadLetters, Letter, Origin, Outcome, Rate, Task},
     doctor::in_words,
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
 
-use crate::Healthy;
+use crate::{Healthy, stop_on_signals};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -206,20 +202,4 @@ impl Act {
             println!("stopped; the others are where they were");
         }
     }
-}
-
-/// Turns true when somebody wants an end of it.
-fn stop_on_signals() -> Result<watch::Receiver<bool>> {
-    let (stop, stopped) = watch::channel(false);
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        stop.send_replace(true);
-        // Held, so that it stays true.
-        stop.closed().await;
-    });
-    Ok(stopped)
 }

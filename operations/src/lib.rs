@@ -7,6 +7,11 @@
 pub mod dead_letters;
 /// Whether a stack is healthy, and what to do if it is not.
 pub mod doctor;
+/// The database of the reports: its schema, making it anew, and whether it agrees with the tables.
+pub mod reports;
 
 /// Calls of AWS for which there is no SDK here.
 mod aws;
+mod functions;
+
+pub use functions::Function;

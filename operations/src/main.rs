@@ -1,4 +1,4 @@
-//! `cargo xtask dlq` and `cargo xtask doctor`, for the local cloud and for AWS.
+//! `cargo xtask dlq`, `cargo xtask doctor` and `cargo xtask report`, for the local cloud and for AWS.
 //!
 //! It works with the credentials, the region and the endpoint that the environment or a profile has, as the AWS CLI
 //! does.
@@ -13,11 +13,17 @@ use aws_config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
 use clap::{Args, Parser, Subcommand};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 /// What could not be handled.
 mod dlq;
 /// Whether all is well.
 mod health;
+/// The reports' database.
+mod report;
 
 /// Tools for an operator of the shop
 #[derive(Parser)]
@@ -50,6 +56,9 @@ enum Task {
     Dlq(dlq::Command),
     /// Tell whether a stack is healthy, and what to do if not
     Doctor(health::Arguments),
+    /// The reports' database: bring its schema up to date, make it anew, or compare it with the tables
+    #[command(subcommand)]
+    Report(report::Command),
 }
 
 #[tokio::main]
@@ -59,6 +68,7 @@ async fn main() -> ExitCode {
     let outcome = match &task {
         Task::Dlq(command) => dlq::run(command, &config, &place.environment).await,
         Task::Doctor(arguments) => health::run(arguments, &config, &place.environment).await,
+        Task::Report(command) => report::run(command, &config, &place.environment).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -89,3 +99,19 @@ impl Place {
 
 /// Whether a result is to be called a success by the exit code.
 type Healthy = Result<bool>;
+
+/// Turns true when somebody wants an end of it.
+fn stop_on_signals() -> Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.send_replace(true);
+        // Held, so that it stays true.
+        stop.closed().await;
+    });
+    Ok(stopped)
+}

@@ -1,5 +1,5 @@
 //! Every task that a person or CI runs: `cargo xtask up`, `demo`, `fuzz`, `logs`, `test`, `openapi`, `bench`, `load`,
-//! `chaos`.
+//! `chaos`, `dlq`, `doctor`, `report`.
 //!
 //! What the tasks install and write lives in `.local/`, which git ignores: the tools, the logs of every child
 //! process, and where the running local cloud is found.
@@ -30,7 +30,7 @@ mod load;
 mod logs;
 /// `openapi`: the committed API descriptions, out of the code.
 mod openapi;
-/// `dlq`, `doctor`: what an operator needs when something is stuck.
+/// `dlq`, `doctor`, `report`: what an operator needs when something is stuck.
 mod operations;
 /// `up`: the whole shop on this machine.
 mod up;
@@ -49,6 +49,9 @@ mod seed;
 mod shop;
 /// The Python tools and the build of the functions.
 mod tools;
+
+/// The step that a deployment with reports has besides.
+mod report;
 
 /// Child processes that never outlive the task.
 mod processes;
@@ -112,6 +115,11 @@ enum Task {
     /// Of the shop that `up` runs; or, with --environment, --profile or --region, of a deployed stack. It ends with 1 if
     /// somebody has to do something.
     Doctor(operations::Arguments),
+    /// Migrate, rebuild or verify the reports' database
+    ///
+    /// Of the shop that `up` runs; or, with --environment, --profile or --region, of a deployed stack. docs/RUNBOOK.md
+    /// says when to do what.
+    Report(operations::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -128,6 +136,7 @@ fn main() -> ExitCode {
         Task::Load(arguments) => load::run(&arguments),
         Task::Dlq(arguments) => operations::run("dlq", &arguments),
         Task::Doctor(arguments) => operations::run("doctor", &arguments),
+        Task::Report(arguments) => operations::run("report", &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

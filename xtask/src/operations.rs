@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where cargo puts the tools.
-const TOOLS: &str = "target/debug/operations";
+pub(crate) const TOOLS: &str = "target/debug/operations";
 /// What says that another stack is meant than that of `up`.
 const ELSEWHERE: [&str; 3] = ["--environment", "--profile", "--region"];
 
@@ -46,7 +46,7 @@ impl std::error::Error for HasSaidSo {}
 /// stack that they name.
 pub(crate) fn run(tool: &str, arguments: &Arguments) -> Result<()> {
     let asks_for_help =
-        arguments.arguments.is_empty() && tool == "dlq" || arguments.has(&["--help", "-h", "help"]);
+        arguments.arguments.is_empty() && tool != "doctor" || arguments.has(&["--help", "-h", "help"]);
     let mut tools = if asks_for_help || arguments.has(&ELSEWHERE) {
         command(TOOLS)
     } else {
@@ -56,13 +56,18 @@ pub(crate) fn run(tool: &str, arguments: &Arguments) -> Result<()> {
         )?;
         cloud.client(TOOLS)
     };
-    execute(command("cargo").args(["build", "--package", "operations", "--locked"]), "operations")?;
+    build()?;
     let status = Group::start(tools.arg(tool).args(&arguments.arguments))?.wait()?;
     if processes::interrupted() {
         bail!("interrupted");
     }
     ensure!(status.success(), HasSaidSo);
     Ok(())
+}
+
+/// Builds the tools.
+pub(crate) fn build() -> Result<()> {
+    execute(command("cargo").args(["build", "--package", "operations", "--locked"]), "operations")
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::aws::{Aws, Refused, STREAMS};
-
-use super::{
-    letter::Pointer,
-    queues::{Function, invoke},
+use crate::{
+    aws::{Aws, Refused, STREAMS},
+    functions::Function,
 };
+
+use super::letter::Pointer;
 
 /// Records that a function gets at once.
 const BATCH: usize = 100;
@@ -15,7 +15,7 @@ const EMPTY_PAGES: u32 = 20;
 
 /// Gives a function a batch of stream records; an error unless it answers that all of them are done.
 pub(super) async fn hand_over(aws: &Aws, function: &Function, records: &[Value]) -> Result<()> {
-    let answer = invoke(aws, function, &json!({ "Records": records })).await?;
+    let answer = function.invoke(aws, &json!({ "Records": records })).await?;
     let failures = answer["batchItemFailures"].as_array();
     let failures = failures.with_context(|| format!("{} does not say whether it is done", function.name))?;
     if let Some(failure) = failures.first() {

@@ -3,9 +3,11 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::aws::{Aws, LAMBDA, escaped};
+use crate::{
+    aws::Aws,
+    functions::{Function, mappings, source_name},
+};
 
 /// How dead-letter queues are called that nothing refers to (any more).
 const SUFFIX: &str = "-dlq";
@@ -41,15 +43,6 @@ pub enum Origin {
     Unknown,
 }
 
-/// A function as it is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Function {
-    /// Its name.
-    pub name: String,
-    /// The alias that is called.
-    pub qualifier: Option<String>,
-}
-
 impl DeadLetterQueue {
     /// Its whole name.
     pub fn name(&self) -> &str {
@@ -77,74 +70,10 @@ impl Origin {
     }
 }
 
-/// What calls a function when something is in a queue or stream.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Mapping {
-    #[serde(rename = "UUID")]
-    pub(crate) id: String,
-    /// `Enabled`, or else it does not work now.
-    pub(crate) state: String,
-    last_processing_result: Option<String>,
-    event_source_arn: Option<String>,
-    function_arn: String,
-    #[serde(default)]
-    destination_config: DestinationConfig,
-}
-
-impl Mapping {
-    /// The name of the queue or of the stream's table.
-    pub(crate) fn source(&self) -> &str {
-        self.event_source_arn.as_deref().map(source_name).unwrap_or_default()
-    }
-
-    /// Whether Lambda could not get the last batch done.
-    pub(crate) fn is_failing(&self) -> bool {
-        let result = self.last_processing_result.as_deref().unwrap_or_default();
-        result.contains("PROBLEM") || result.contains("FAILED")
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DestinationConfig {
-    on_failure: Option<Destination>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Destination {
-    destination: Option<String>,
-}
-
 #[derive(Deserialize)]
 struct RedrivePolicy {
     #[serde(rename = "deadLetterTargetArn")]
     target: String,
-}
-
-/// The mappings of an environment's functions: those whose source and function both bear its name.
-pub(crate) async fn mappings(aws: &Aws, environment: &str) -> Result<Vec<Mapping>> {
-    let prefix = format!("{environment}-");
-    let (mut found, mut marker) = (Vec::new(), None::<String>);
-    loop {
-        let query =
-            marker.as_deref().map(|marker| format!("?Marker={}", escaped(marker))).unwrap_or_default();
-        let path = format!("/2015-03-31/event-source-mappings/{query}");
-        let page = aws.rest(LAMBDA, "GET", &path, String::new()).await?.json()?;
-        for mapping in page["EventSourceMappings"].as_array().into_iter().flatten() {
-            let mapping = Mapping::deserialize(mapping).context("a mapping of another shape")?;
-            if mapping.source().starts_with(&prefix)
-                && function(&mapping.function_arn).name.starts_with(&prefix)
-            {
-                found.push(mapping);
-            }
-        }
-        marker = page["NextMarker"].as_str().filter(|marker| !marker.is_empty()).map(str::to_owned);
-        if marker.is_none() {
-            return Ok(found);
-        }
-    }
 }
 
 /// What the deployed mappings and queues name as the place for failures, and what is only called like one.
@@ -161,20 +90,16 @@ pub(super) async fn find(
         .map(|name| (name.clone(), Origin::Unknown))
         .collect();
     for mapping in mappings(aws, environment).await? {
-        let (name, function) = (mapping.source(), function(&mapping.function_arn));
-        if mapping.event_source_arn.as_deref().is_some_and(|arn| arn.contains(":sqs:")) {
+        let (name, function) = (mapping.source(), mapping.function());
+        if mapping.is_of_queue() {
             let url = url(name)?;
             if let Some(target) = dead_letter_target(sqs, &url).await? {
                 let origin = Origin::Queue { name: name.to_owned(), url, function: function.clone() };
                 origins.insert(target, origin);
             }
         }
-        if let Some(target) =
-            mapping.destination_config.on_failure.as_ref().and_then(|to| to.destination.as_ref())
-            && target.contains(":sqs:")
-        {
-            let origin = Origin::Stream { table: name.to_owned(), function };
-            origins.insert(source_name(target).to_owned(), origin);
+        if let Some(target) = mapping.queue_for_failures() {
+            origins.insert(target.to_owned(), Origin::Stream { table: name.to_owned(), function });
         }
     }
     origins.into_iter().map(|(name, origin)| Ok(DeadLetterQueue { url: url(&name)?, name, origin })).collect()
@@ -198,61 +123,4 @@ async fn dead_letter_target(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<Opti
     };
     let policy: RedrivePolicy = serde_json::from_str(&policy).context("a redrive policy of another shape")?;
     Ok(Some(source_name(&policy.target).to_owned()))
-}
-
-/// The name of a queue, or of the table that a stream is of, out of its ARN.
-fn source_name(arn: &str) -> &str {
-    let resource = arn.rsplit(':').next().unwrap_or_default();
-    // A stream's label is a time, with colons.
-    match arn.split_once(":table/") {
-        Some((_, table)) => table.split('/').next().unwrap_or_default(),
-        None => resource,
-    }
-}
-
-/// The function out of an ARN, which may name an alias.
-fn function(arn: &str) -> Function {
-    let mut parts = arn.split(':').skip(6).map(str::to_owned);
-    Function { name: parts.next().unwrap_or_default(), qualifier: parts.next() }
-}
-
-/// Has a function handle an event; what it answers. An error is what the function says of it.
-pub(super) async fn invoke(aws: &Aws, function: &Function, event: &Value) -> Result<Value> {
-    let qualifier = function.qualifier.as_deref().map(|alias| format!("?Qualifier={}", escaped(alias)));
-    let path = format!(
-        "/2015-03-31/functions/{}/invocations{}",
-        escaped(&function.name),
-        qualifier.unwrap_or_default()
-    );
-    let answer = aws.rest(LAMBDA, "POST", &path, event.to_string()).await?;
-    if answer.headers.contains_key("x-amz-function-error") {
-        let error = answer.json().unwrap_or_default();
-        anyhow::bail!(
-            "{} failed: {}",
-            function.name,
-            error["errorMessage"].as_str().unwrap_or("without a word")
-        );
-    }
-    answer.json()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_out_of_arns() {
-        assert_eq!(
-            source_name("arn:aws:sqs:us-west-2:123456789012:dev-stock-requests"),
-            "dev-stock-requests"
-        );
-        let stream =
-            "arn:aws:dynamodb:us-west-2:123456789012:table/dev-orders/stream/2026-01-02T03:04:05.678";
-        assert_eq!(source_name(stream), "dev-orders");
-        let name = "dev-order-service-lambda".to_owned();
-        let alias = function("arn:aws:lambda:us-west-2:123456789012:function:dev-order-service-lambda:live");
-        assert_eq!(alias, Function { name: name.clone(), qualifier: Some("live".to_owned()) });
-        let itself = function("arn:aws:lambda:us-west-2:123456789012:function:dev-order-service-lambda");
-        assert_eq!(itself, Function { name, qualifier: None });
-    }
 }

@@ -6,9 +6,12 @@ use std::{
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::aws::{Aws, LAMBDA, LOGS, Refused, escaped};
+use crate::{
+    aws::{Aws, LAMBDA, LOGS, Refused, escaped},
+    functions::Function,
+};
 
-use super::{DeadLetterQueue, Letter, queues::Function};
+use super::{DeadLetterQueue, Letter};
 
 /// Pages of the log that are read; one has up to 10,000 lines.
 const PAGES: usize = 50;

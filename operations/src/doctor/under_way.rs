@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     aws::{ALARMS, Aws, DYNAMODB},
-    dead_letters::{DeadLetters, Mapping, Origin, mappings as mappings_of},
+    dead_letters::{DeadLetters, Origin},
+    functions::{self, Mapping},
 };
 
 use super::{Reach, Verdict, in_words, stack::Stack};
@@ -22,7 +23,7 @@ const DEADLINE: u64 = 900;
 
 /// Whether queues and streams are read, and with what result.
 pub(super) async fn mappings(aws: &Aws, environment: &str) -> Result<Verdict> {
-    let mappings = mappings_of(aws, environment).await?;
+    let mappings = functions::mappings(aws, environment).await?;
     let stopped: Vec<_> = mappings.iter().filter(|mapping| mapping.state != "Enabled").collect();
     if let Some(first) = stopped.first() {
         let names: Vec<_> =
