@@ -2,10 +2,9 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret as _;
+use serde::{Serialize, de::DeserializeOwned};
 use service_config::{ApiSecret, ConfigError, SecretCache, Versions};
 use sha2::Sha256;
-
-use crate::query::Position;
 
 /// The first byte of every cursor, so that a later shape can be told from this one.
 const VERSION: u8 = 1;
@@ -14,9 +13,12 @@ const SEAL: usize = 16;
 /// Nothing longer is looked at.
 const LONGEST: usize = 1024;
 
-/// Makes [`Position`]s safe to hand to clients: a cursor opens only unchanged, and only in the scope that it was
+/// Makes positions in lists safe to hand to clients: a cursor opens only unchanged, and only in the scope that it was
 /// sealed for. The scope names the list with everything that selects its rows: partition, caller, filters. A cursor is
 /// readable, not secret.
+///
+/// Positions in a table are [`Position`](crate::Position)s; of another store's lists they are whatever plain data says
+/// where a page ended.
 #[derive(Clone, Debug)]
 pub struct Cursors {
     secret: SecretCache<ApiSecret>,
@@ -41,16 +43,20 @@ impl Cursors {
     }
 
     /// The cursor of a position.
-    pub fn seal(&self, scope: &str, position: &Position) -> String {
+    pub fn seal(&self, scope: &str, position: &impl Serialize) -> String {
         let mut cursor = vec![VERSION];
-        serde_json::to_writer(&mut cursor, position).expect("a map of texts always has a JSON form");
+        serde_json::to_writer(&mut cursor, position).expect("plain data always has a JSON form");
         let seal = bound(&key(&self.secret.get().current.value), scope, &cursor).finalize().into_bytes();
         cursor.extend_from_slice(&seal[..SEAL]);
         BASE64_URL_SAFE_NO_PAD.encode(cursor)
     }
 
     /// The position of a cursor, if it was sealed for this scope. No cursor stands for the start of the list.
-    pub async fn open(&self, scope: &str, cursor: Option<&str>) -> Result<Option<Position>, CursorError> {
+    pub async fn open<P: DeserializeOwned>(
+        &self,
+        scope: &str,
+        cursor: Option<&str>,
+    ) -> Result<Option<P>, CursorError> {
         let Some(cursor) = cursor else { return Ok(None) };
         if cursor.len() > LONGEST {
             return Err(CursorError::Invalid);
@@ -92,6 +98,7 @@ mod tests {
     use service_config::Version;
 
     use super::*;
+    use crate::Position;
 
     const SECRET: &str = "a secret of some thirty-two bytes";
 
@@ -158,7 +165,8 @@ mod tests {
 
     #[test]
     fn no_cursor_is_the_start() {
-        assert!(matches!(cursors(SECRET, None).open("orders", None).now_or_never(), Some(Ok(None))));
+        let start = cursors(SECRET, None).open::<Position>("orders", None).now_or_never();
+        assert!(matches!(start, Some(Ok(None))));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use access_token::Role;
+use dynamodb_store::Position;
 use serde_json::{Value, json};
 use test_support::door::{self, HttpAnswer, HttpEvent};
 use uuid::Uuid;
@@ -169,7 +170,7 @@ async fn a_cursor_opens_unchanged_and_in_its_own_list_alone() {
     let flipped = if cursor.starts_with('A') { "B" } else { "A" };
     // What another service seals under the same secret for a list of its own.
     let foreign = crate::cursors("a signing secret of more than 32 bytes");
-    let position = foreign.open("users", Some(cursor)).await.unwrap().unwrap();
+    let position: Position = foreign.open("users", Some(cursor)).await.unwrap().unwrap();
     for wrong in [
         format!("{flipped}{}", &cursor[1..]),
         cursor[..cursor.len() - 4].to_owned(),
