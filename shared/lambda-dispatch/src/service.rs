@@ -48,8 +48,8 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError>;
 
     /// Does what an operator asks by invoking the function directly, and answers what came of it. Whoever may invoke
-    /// the function is trusted with all its tasks; clients of the API can't reach them. An error fails the
-    /// invocation, and the operator sees its text and its causes.
+    /// the function is trusted with all its tasks; clients of the API can't reach them. An error, a panic or a timeout
+    /// fails the invocation, and the operator sees its text and its causes.
     fn on_task(&self, task: Task) -> impl Future<Output = Result<Value, HandlerError>> + Send {
         async move { Err(format!("{} has no task {:?}", Self::NAME, task.name).into()) }
     }

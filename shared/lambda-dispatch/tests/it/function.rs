@@ -29,7 +29,7 @@ pub(crate) struct Function {
 impl Function {
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let api = RuntimeApi::start();
-        let process = command(&api).envs(variables.iter().copied()).spawn().unwrap();
+        let process = command(&api, "function::bootstrap").envs(variables.iter().copied()).spawn().unwrap();
         Self { api, process }
     }
 
@@ -49,10 +49,11 @@ impl Drop for Function {
     }
 }
 
-fn command(api: &RuntimeApi) -> Command {
+/// The process of a function that is one of these tests.
+pub(crate) fn command(api: &RuntimeApi, bootstrap: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "function::bootstrap", "--ignored", "--nocapture"])
+        .args(["--exact", bootstrap, "--ignored", "--nocapture"])
         .env_clear()
         .env("AWS_LAMBDA_RUNTIME_API", api.address())
         .env("AWS_LAMBDA_FUNCTION_NAME", "test-probe-service")
@@ -78,6 +79,10 @@ async fn one_function_takes_every_trigger() {
     assert_eq!(door::failures(&answer), [door::message_id(1)]);
     let answer = function.api.invoke(door::stream([record(0, row("private"))])).await.unwrap();
     assert!(door::failures(&answer).is_empty());
+    let answer = function.api.invoke(r#"{"task":"echo","input":{"rows":1}}"#).await.unwrap();
+    assert_eq!(answer, r#"{"rows":1}"#);
+    let error = function.api.invoke(r#"{"task":"fail"}"#).await.unwrap_err();
+    assert!(error.contains("told to fail: for a reason"), "{error}");
     let error = function.api.invoke("{}").await.unwrap_err();
     assert!(error.contains("unknown event"), "{error}");
     assert_eq!(function.get("/api/probes/panic").await.status, 500);
@@ -98,8 +103,11 @@ async fn with_max_concurrency_requests_are_served_together() {
 #[test]
 fn a_missing_variable_stops_the_start_with_one_line_that_names_it() {
     for missing in ["ENVIRONMENT", "EVENTS_TOPIC_ARN", "STREAM_DLQ_URL"] {
-        let output =
-            command(&RuntimeApi::start()).env_remove(missing).stdout(Stdio::piped()).output().unwrap();
+        let output = command(&RuntimeApi::start(), "function::bootstrap")
+            .env_remove(missing)
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
         assert!(!output.status.success());
         let log = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("can't start")).collect();

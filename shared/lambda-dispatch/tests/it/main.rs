@@ -7,4 +7,6 @@ mod function;
 mod http;
 mod probe;
 mod queue;
+mod silent;
 mod stream;
+mod task;

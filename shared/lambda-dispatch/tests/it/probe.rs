@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, extract::State, http::StatusCode};
 use domain_events::{Event, Payload, Timestamp, payload};
-use lambda_dispatch::{Change, ClientAddress, Content, Fact, HandlerError, Message, Service};
+use lambda_dispatch::{Change, ClientAddress, Content, Fact, HandlerError, Message, Service, Task};
 use problem_details::Problem;
 use serde_json::{Value, json};
 use test_support::door::Door;
@@ -12,7 +12,7 @@ use tokio::sync::{Barrier, Notify};
 use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
-/// Obeys the subject of an event, the id of a row or the path of a request.
+/// Obeys the subject of an event, the id of a row, the path of a request or the name of a task.
 #[derive(Clone)]
 pub(crate) struct Probe {
     /// Subjects of the messages that were handled to their end, with the queue.
@@ -60,6 +60,22 @@ impl Probe {
             self.handled.lock().unwrap().iter().map(|(_, subject)| subject.clone()).collect();
         handled.sort();
         handled
+    }
+}
+
+/// An error with a cause.
+#[derive(Debug)]
+struct ToldToFail(HandlerError);
+
+impl std::fmt::Display for ToldToFail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("told to fail")
+    }
+}
+
+impl std::error::Error for ToldToFail {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
     }
 }
 
@@ -122,6 +138,16 @@ impl Service for Probe {
         };
         let (time, payload) = (change.time(), Payload::UserUpdated(user));
         Ok(Some(Fact { subject: row.probe_id, traceparent: None, time, payload }))
+    }
+
+    async fn on_task(&self, task: Task) -> Result<Value, HandlerError> {
+        match task.name.as_str() {
+            "fail" => return Err(ToldToFail("for a reason".into()).into()),
+            "panic" => panic!("told to panic"),
+            "forever" => std::future::pending().await,
+            _ => {}
+        }
+        Ok(task.input)
     }
 }
 
