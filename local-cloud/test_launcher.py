@@ -552,11 +552,14 @@ class Corrections(LoadBalancerChecks, unittest.TestCase):
                 "Gateway": {"Type": "AWS::EC2::NatGateway", "Properties": {
                     "AllocationId": {"Fn::GetAtt": ["Address", "AllocationId"]}, "SubnetId": "subnet-1"}},
                 "Provider": {"Type": "AWS::Lambda::CapacityProvider", "Properties": {"CapacityProviderName": "name"}},
+                "Proxy": {"Type": "AWS::RDS::DBProxy", "Properties": {"DBProxyName": "name"}},
             }
-            outputs = {"Gateway": {"Ref": "Gateway"}, "Provider": {"Fn::GetAtt": ["Provider", "Arn"]}}
+            outputs = {"Gateway": {"Ref": "Gateway"}, "Provider": {"Fn::GetAtt": ["Provider", "Arn"]},
+                       "Proxy": {"Fn::GetAtt": ["Proxy", "Endpoint"]}}
             outputs = self.outputs_of(cloud, "stubs", resources, outputs)
             self.assertRegex(outputs["Gateway"], r"\Anat-[0-9a-f]{17}\Z")
             self.assertEqual(outputs["Provider"], f"arn:aws:lambda:us-east-1:{ACCOUNT}:capacity-provider:name")
+            self.assertRegex(outputs["Proxy"], r"\Aname\.proxy-[0-9a-f]{12}\.us-east-1\.rds\.amazonaws\.com\Z")
 
         self.verify("stubs", "knows every type of the template", check)
 

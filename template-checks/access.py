@@ -127,6 +127,36 @@ def no_service_may_touch_the_table_of_another(stack: Stack) -> Iterator[str]:
             yield f"{role}: may touch {other.name}, which is not the table of {function.name}"
 
 
+# What a function is told that it may use, and whose actions that is.
+TOLD = {"TABLE_NAME": "dynamodb", "BUCKET_NAME": "s3", "EVENTS_TOPIC_ARN": "sns"}
+
+
+@promise
+def a_function_may_use_only_what_it_is_told_of(stack: Stack) -> Iterator[str]:
+    for function in stack.all("AWS::Lambda::Function"):
+        role = function.target(function.properties["Role"])
+        told = {service for name, service in TOLD.items()
+                if at(function.properties, "Environment", "Variables", name) is not None}
+        for statement in grants(role):
+            for action in texts(statement["Action"]):
+                service = action.partition(":")[0]
+                if service in set(TOLD.values()) - told:
+                    yield f"{role}: {statement.get('Sid')} allows {action}, and {function.name} is told of nothing " \
+                          "that it could be for"
+
+
+@promise
+def a_function_may_read_the_secrets_that_it_is_told_of(stack: Stack) -> Iterator[str]:
+    for function in stack.all("AWS::Lambda::Function"):
+        role = function.target(function.properties["Role"])
+        readable = {text(value) for statement in grants(role)
+                    if "secretsmanager:GetSecretValue" in texts(statement["Action"])
+                    for value in as_list(statement["Resource"])}
+        for name, value in (at(function.properties, "Environment", "Variables") or {}).items():
+            if name.endswith("SECRET_ID") and text(value) not in readable:
+                yield f"{role}: may not read {text(value)}, which is the {name} of {function.name}"
+
+
 READS_SECRETS = {"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
 
 
@@ -209,7 +239,8 @@ def both_objects_and_bucket_need_tls(stack: Stack) -> Iterator[str]:
 
 
 SECRET_NAME = re.compile(r"password|secret|token|api_?key|credential|private_?key", re.IGNORECASE)
-SAYS_HOW_TO_MAKE_ONE = {"GenerateStringKey", "PasswordLength", "SecretStringTemplate"}
+SAYS_HOW_TO_MAKE_OR_SEND_ONE = {
+    "ClientPasswordAuthType", "GenerateStringKey", "PasswordLength", "SecretStringTemplate"}
 DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:(?:secretsmanager|ssm-secure):")
 # What CloudFormation hands on without anybody else being able to read it.
 TAKES_SECRETS = {("AWS::SecretsManager::Secret", "SecretStringTemplate"),
@@ -223,7 +254,7 @@ def no_secret_is_written_out(stack: Stack) -> Iterator[str]:
             if DYNAMIC_REFERENCE.search(value):
                 if (resource.type, key) not in TAKES_SECRETS:
                     yield f"{resource}: {key} would hold a secret that others can read: give the secret's ARN"
-            elif SECRET_NAME.search(key) and key not in SAYS_HOW_TO_MAKE_ONE and "${" not in value:
+            elif SECRET_NAME.search(key) and key not in SAYS_HOW_TO_MAKE_OR_SEND_ONE and "${" not in value:
                 yield f"{resource}: {key} holds a secret in plain text: let it be generated"
 
 

@@ -85,6 +85,9 @@ def whatever_logs_has_a_log_group_of_the_stack(stack: Stack) -> Iterator[str]:
             name = f"/aws/rds/cluster/{text(cluster.properties['DBClusterIdentifier'])}/{log}"
             if name not in names:
                 yield f"{cluster}: there is no log group {name}, and so RDS makes one that is kept for ever"
+    for proxy in stack.all("AWS::RDS::DBProxy"):
+        if (name := f"/aws/rds/proxy/{text(proxy.properties['DBProxyName'])}") not in names:
+            yield f"{proxy}: there is no log group {name}, and so RDS makes one that is kept for ever"
 
 
 # What can't be made again, and how it outlives its stack.

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from expansion import Resource, Stack, as_list
-from promises import at, promise
+from expansion import Resource, Stack, as_list, text, texts
+from promises import at, promise, statements
 
 EVERYWHERE = {"0.0.0.0/0", "::/0"}
 OPEN_PORTS = {(80, 80), (443, 443)}
@@ -65,6 +65,49 @@ def a_function_is_in_the_vpc_only_for_something_in_it(stack: Stack) -> Iterator[
     for function in stack.all("AWS::Lambda::Function"):
         if at(function.properties, "VpcConfig", "SubnetIds") and not used:
             yield f"{function}: its way out through the VPC costs time and money for nothing: leave out VpcConfig"
+
+
+@promise
+def a_function_that_is_told_of_a_cache_or_a_database_reaches_it(stack: Stack) -> Iterator[str]:
+    for function in stack.all("AWS::Lambda::Function"):
+        told = {"CACHE_URL", "DATABASE_SECRET_ID"} & (at(function.properties, "Environment", "Variables") or {}).keys()
+        inside = at(function.properties, "VpcConfig", "SubnetIds") or function.properties.get("CapacityProviderConfig")
+        if told and not inside:
+            yield f"{function}: has {', '.join(sorted(told))}, and is not in the VPC: give it a VpcConfig"
+
+
+@promise
+def caches_and_databases_demand_tls(stack: Stack) -> Iterator[str]:
+    for cache in stack.all("AWS::ElastiCache::ReplicationGroup"):
+        if cache.properties.get("TransitEncryptionMode") != "required":
+            yield f"{cache}: set TransitEncryptionMode to required"
+    for cluster in stack.all("AWS::RDS::DBCluster"):
+        group = cluster.target(cluster.properties.get("DBClusterParameterGroupName"))
+        if group is None or at(group.properties, "Parameters", "rds.force_ssl") != "1":
+            yield f"{cluster}: let its parameter group set rds.force_ssl to '1'"
+    for proxy in stack.all("AWS::RDS::DBProxy"):
+        if proxy.properties.get("RequireTLS") is not True:
+            yield f"{proxy}: set RequireTLS"
+
+
+# What Lambda does itself, on its own side of the network.
+BY_LAMBDA = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+
+
+@promise
+def endpoints_let_through_what_functions_may_do(stack: Stack) -> Iterator[str]:
+    let_through = {text(endpoint.properties["ServiceName"]).rsplit(".", 1)[-1]:
+                   {action for statement in statements(endpoint) for action in texts(statement["Action"])}
+                   for endpoint in stack.all("AWS::EC2::VPCEndpoint")
+                   if endpoint.properties["VpcEndpointType"] == "Interface"}
+    inside = {function.target(function.properties["Role"]) for function in stack.all("AWS::Lambda::Function")
+              if at(function.properties, "VpcConfig", "SubnetIds")
+              or function.properties.get("CapacityProviderConfig")}
+    for role in sorted(inside, key=str):
+        asked = {action for statement in statements(role) for action in texts(statement["Action"])} - BY_LAMBDA
+        for action in sorted(asked):
+            if (service := action.partition(":")[0]) in let_through and action not in let_through[service]:
+                yield f"{role}: may do {action}, and the endpoint of {service} lets nobody: allow it there"
 
 
 @promise

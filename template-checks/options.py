@@ -48,26 +48,34 @@ ADDED = {
     "FlowLogs": ["FlowLog", "FlowLogGroup", "FlowLogRole"],
     "LoadBalancer": [
         "LoadBalancer", "LoadBalancerSecurityGroup", "HttpListener", "WebAcl", "WebAclAssociation", "WebAclLogging",
-        *(f"{service}{part}" for service in SERVICES for part in ["Permission", "Rule", "TargetGroup"])],
+        *(f"{service}{part}" for service in [*SERVICES, "ReportService"]
+          for part in ["Permission", "Rule", "TargetGroup"])],
     "CertificateArn": ["HttpsListener"],
     "Compute=provisioned": [
         f"{service}{part}" for service in SERVICES for part in ["AutoScalingTarget", "ScalingPolicy"]],
     "Compute=managed-instances": [
         "CapacityProvider", "CapacityProviderLogGroup", "OperatorRole",
-        *(f"{service}ManagedLambda" for service in SERVICES)],
+        *(f"{service}ManagedLambda" for service in [*SERVICES, "ReportService"])],
     "SafeDeployments": [
         "ServerlessDeploymentApplication", "DeploymentRole",
-        *(f"{service}*LambdaDeploymentGroup" for service in SERVICES)],
+        *(f"{service}*LambdaDeploymentGroup" for service in [*SERVICES, "ReportService"])],
     "Cache": ["RedisCluster", "ElastiCacheSubnetGroup", "RedisSecret", "RedisSecurityGroup", "FunctionToRedisEgress"],
     "Reporting": [
         "DatabaseCluster", "DatabaseInstance1", "DatabaseLogGroup", "DatabaseSecret", "DatabaseSecurityGroup",
-        "DatabaseSubnetGroup", "FunctionToDatabaseEgress"],
+        "DatabaseSubnetGroup", "FunctionToDatabaseEgress", "Report*", "ReportService*Lambda", "ReportServiceLambdaRole",
+        "ReportServiceHttpPermission", "ReportServiceLogGroup", "ReportServiceErrorsAlarm", "ReportServiceRule",
+        "ReportEventsQueue", "ReportEventsDLQ", "ReportEventsQueuePolicy", "ReportEventsMapping",
+        "ReportEvents*Subscription", "ReportEventsDeadLettersAlarm"],
+    "ReportingProxy": [
+        "DatabaseProxy", "DatabaseProxyLogGroup", "DatabaseProxyRole", "DatabaseProxySecurityGroup",
+        "DatabaseProxyTargets", "FunctionToProxyEgress", "ProxyToDatabaseIngress"],
     "CustomerManagedKey": ["EncryptionKey", "EncryptionKeyAlias"],
     "AccessLogs": ["AccessLogsBucket", "AccessLogsBucketPolicy"],
     "Monitoring": [
         "HighCPUAlarm", "LoadBalancerErrorRateAlarm", "LoadBalancerResponseTimeAlarm", "CacheHighCPU001Alarm",
         "CacheMemory002Alarm", "DatabaseCapacityAlarm", "DatabaseHighCPUAlarm",
         "LoginThrottledAlarm", "RefreshTokenReusedAlarm", "SecretRotationErrorsAlarm",
+        "ReportEventsOldestMessageAlarm", "ReportServiceThrottlesAlarm",
         *(f"{service}{alarm}Alarm" for service in SERVICES for alarm in ["StreamAge", "Throttles"])],
     "AlarmEmail": ["AlarmEmailSubscription"],
     "MonthlyBudget": ["MonthlyCostBudget"],
@@ -82,7 +90,8 @@ REMOVED = {
 
 # What the template's rules refuse without a parameter.
 NEEDING = {
-    "Network": {"Cache", "LoadBalancer", "Reporting"},
+    "Network": {"Cache", "LoadBalancer", "Reporting", "ReportingProxy"},
+    "Reporting": {"ReportingProxy"},
     "CertificateArn": {"DomainName", "HostedZoneId"},
     "DomainName": {"HostedZoneId"},
 }

@@ -119,6 +119,23 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
          r"AvatarUploadsDLQ: sns.amazonaws.com may not send to it for \$\{UserEventsTopic\}"),
         (properties("StockRequestsQueuePolicy", "PolicyDocument", "Statement", 0, "Condition"),
          "StockRequestsQueue: sns.amazonaws.com may send to it for None, which does not"),
+        (properties("ReportEventsQueuePolicy", "PolicyDocument", "Statement", 1, "Condition", "ArnEquals",
+                    "aws:SourceArn", value={"Ref": "AlarmTopic"}),
+         r"ReportEventsQueue: .* may not send to it for \$\{ProductEventsTopic\}(.|\n)*for \$\{AlarmTopic\}, which"),
+        (Change("ReportEventsUserSubscription", ("Properties", "TopicArn"), {"Ref": "OrderEventsTopic"}),
+         r"ReportEventsQueue: sns.amazonaws.com may send to it for \$\{UserEventsTopic\}, which does not"),
+    ],
+    "a_function_may_use_only_what_it_is_told_of": [
+        (statement("ReportServiceLambdaRole", 4, "Action", ["dynamodb:GetItem"]),
+         "ReportServiceLambdaRole: ConsumeQueues allows dynamodb:GetItem, and ReportServiceLambda is told of nothing"),
+        (properties("UserServiceLambda", "Environment", "Variables", "BUCKET_NAME"),
+         "UserServiceLambdaRole: UseObjects allows s3:DeleteObject, and UserServiceLambda is told of nothing"),
+    ],
+    "a_function_may_read_the_secrets_that_it_is_told_of": [
+        (statement("ProductServiceLambdaRole", 3, "Resource", {"Ref": "APIKeySecret"}),
+         r"ProductServiceLambdaRole: may not read \$\{CacheStack.Outputs.SecretArn\}, which is the CACHE_SECRET_ID"),
+        (statement("ReportServiceLambdaRole", 2, "Resource", {"Ref": "APIKeySecret"}),
+         r"ReportServiceLambdaRole: may not read \$\{APIGatewaySecret.Id\}, which is the SECRET_ID"),
     ],
     "only_its_rotation_writes_a_secret": [
         (statement("UserServiceLambdaRole", 2, "Action", ["secretsmanager:PutSecretValue"]),
@@ -261,6 +278,8 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
         (properties("UserServiceLambda", "LoggingConfig", "LogGroup"), "UserServiceLambda: LoggingConfig.LogGroup"),
         (properties("ReportingDatabaseStack/DatabaseLogGroup", "LogGroupName", value="elsewhere"),
          "DatabaseCluster: there is no log group /aws/rds/cluster/dev-microservices-cluster/postgresql"),
+        (properties("ReportingDatabaseStack/DatabaseProxyLogGroup", "LogGroupName", value="elsewhere"),
+         "DatabaseProxy: there is no log group /aws/rds/proxy/dev-microservices-proxy"),
     ],
     "the_key_outlives_what_is_encrypted_with_it": [
         (Change("EncryptionKey", ("DeletionPolicy",), "Delete"), "EncryptionKey: .* set its DeletionPolicy to Retain"),
@@ -314,6 +333,23 @@ BROKEN: dict[str, list[tuple[Change, str]]] = {
         (properties("NetworkStack/FunctionSecurityGroup", "SecurityGroupEgress", 0,
                     value={"IpProtocol": "tcp", "DestinationSecurityGroupId": {"Ref": "EndpointSecurityGroup"}}),
          "FunctionSecurityGroup: refers to itself through other groups"),
+    ],
+    "a_function_that_is_told_of_a_cache_or_a_database_reaches_it": [
+        (properties("ReportServiceLambda", "VpcConfig"), "ReportServiceLambda: has DATABASE_SECRET_ID, and is not in"),
+        (properties("OrderServiceLambda", "Environment", "Variables", "CACHE_URL", value="rediss://a"),
+         "OrderServiceLambda: has CACHE_URL, and is not in the VPC"),
+    ],
+    "caches_and_databases_demand_tls": [
+        (properties("CacheStack/RedisCluster", "TransitEncryptionMode", value="preferred"),
+         "RedisCluster: set TransitEncryptionMode"),
+        (properties("ReportingDatabaseStack/DatabaseParameterGroup", "Parameters", value={}),
+         "DatabaseCluster: let its parameter group set rds.force_ssl"),
+        (properties("ReportingDatabaseStack/DatabaseProxy", "RequireTLS", value=False),
+         "DatabaseProxy: set RequireTLS"),
+    ],
+    "endpoints_let_through_what_functions_may_do": [
+        (properties("NetworkStack/SQSEndpoint", "PolicyDocument", "Statement", 0, "Action", value="sqs:SendMessage"),
+         "ReportServiceLambdaRole: may do sqs:ChangeMessageVisibility, and the endpoint of sqs lets nobody"),
     ],
     "every_subnet_is_routed_and_gives_no_public_addresses": [
         (properties("NetworkStack/PublicSubnet1", "MapPublicIpOnLaunch", value=True), "PublicSubnet1: gives whatever"),

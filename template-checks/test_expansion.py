@@ -121,6 +121,7 @@ class Expansion(unittest.TestCase):
             ({"Compute": "managed-instances"}, "Compute=managed-instances needs Network=vpc"),
             ({"Cache": "true"}, "Cache=true needs Network=vpc"),
             ({"Reporting": "true"}, "Reporting=true needs Network=vpc"),
+            ({"ReportingProxy": "true"}, "ReportingProxy=true needs Reporting=true"),
             ({"DomainName": "api.shop.example"}, "DomainName needs CertificateArn"),
             ({"HostedZoneId": "Z1"}, "HostedZoneId needs DomainName"),
             ({"CdnUrl": "https://img.shop.example"}, "CdnUrl needs CdnDistributionArn"),

@@ -66,9 +66,18 @@ STUBS = {
     "AWS::EC2::FlowLog": _of_ec2("fl"),
     "AWS::EC2::NatGateway": _of_ec2("nat", "NatGatewayId"),
     "AWS::EC2::SecurityGroupEgress": _of_ec2("sgr"),
+    "AWS::EC2::SecurityGroupIngress": _of_ec2("sgr"),
     "AWS::Lambda::CapacityProvider": Stub(
         lambda names, properties: properties.get("CapacityProviderName") or names.generated,
         lambda ref, _names, _properties: {"Arn": _arn("lambda", f"capacity-provider:{ref}"), "State": "Active"}),
+    "AWS::RDS::DBProxy": Stub(
+        lambda _, proxy: proxy["DBProxyName"],
+        lambda ref, names, _: {
+            "DBProxyArn": _arn("rds", f"db-proxy:prx-{names.digest[:17]}"),
+            "Endpoint": f"{ref}.proxy-{names.digest[:12]}.{get_region()}.rds.amazonaws.com"}),
+    "AWS::RDS::DBProxyTargetGroup": Stub(
+        lambda names, _: _arn("rds", f"target-group:prx-tg-{names.digest[:17]}"),
+        lambda ref, _names, _properties: {"TargetGroupArn": ref}),
     "AWS::WAFv2::LoggingConfiguration": Stub(
         lambda _, properties: properties["ResourceArn"],
         lambda _ref, _names, _properties: {"ManagedByFirewallManager": "false"}),
