@@ -74,7 +74,11 @@ impl Shop {
             orders: (Door::new(OrderService::new(table(&orders), secret.clone())), orders),
             tokens: AccessTokens::new(secret),
             _buckets: buckets,
-            subscriptions: test_support::subscriptions(),
+            // What is optional is not in this shop.
+            subscriptions: test_support::subscriptions()
+                .into_iter()
+                .filter(|subscription| subscription.condition.is_none())
+                .collect(),
             waiting: Mutex::default(),
             deadlines: Mutex::default(),
             published: Mutex::default(),

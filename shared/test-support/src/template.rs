@@ -18,6 +18,8 @@ pub struct Subscription {
     pub queue: String,
     /// The event types that its filter lets pass.
     pub event_types: Vec<String>,
+    /// The condition under which there is a queue, as in `HasReporting`; none if it is always there.
+    pub condition: Option<String>,
 }
 
 /// The subscriptions of the repository's template: tests route events as the deployed stack does.
@@ -30,14 +32,15 @@ pub fn subscriptions() -> Vec<Subscription> {
     };
     resources
         .filter(|resource| resource["Type"] == "AWS::SNS::Subscription")
-        .map(|resource| &resource["Properties"])
-        .filter(|properties| properties["Protocol"] == "sqs")
-        .map(|properties| {
+        .map(|resource| (&resource["Properties"], resource["Condition"].as_str()))
+        .filter(|(properties, _)| properties["Protocol"] == "sqs")
+        .map(|(properties, condition)| {
             let event_types = properties["FilterPolicy"]["event_type"].as_sequence().expect("a filter");
             Subscription {
                 topic: text(&properties["TopicArn"]),
                 queue: text(&properties["Endpoint"]).trim_end_matches(".Arn").to_owned(),
                 event_types: event_types.iter().map(text).collect(),
+                condition: condition.map(str::to_owned),
             }
         })
         .collect()
@@ -87,7 +90,11 @@ mod tests {
     fn a_subscription_names_topic_queue_and_event_types() {
         let found = subscriptions();
         let requests = found.iter().find(|subscription| subscription.queue == "StockRequestsQueue");
-        assert_eq!(requests.expect("a subscription").topic, "OrderEventsTopic");
+        let requests = requests.expect("a subscription");
+        assert_eq!((requests.topic.as_str(), &requests.condition), ("OrderEventsTopic", &None));
+        let reports = found.iter().filter(|subscription| subscription.queue == "ReportEventsQueue");
+        let conditions: Vec<_> = reports.filter_map(|report| report.condition.as_deref()).collect();
+        assert_eq!(conditions, ["HasReporting"; 3]);
         assert!(found.iter().all(|subscription| !subscription.event_types.is_empty()), "{found:?}");
     }
 
