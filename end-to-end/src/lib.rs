@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use order_service::OrderService;
 pub use parts::NoSuchPart;
 use product_service::ProductService;
+use report_service::ReportService;
 use user_service::UserService;
 use utoipa::openapi::OpenApi;
 
@@ -29,8 +30,10 @@ pub fn openapi() -> OpenApi {
     let mut document = lambda_dispatch::openapi::<UserService>();
     document.merge(lambda_dispatch::openapi::<ProductService>());
     document.merge(lambda_dispatch::openapi::<OrderService>());
+    document.merge(lambda_dispatch::openapi::<ReportService>());
     document.info.title = "Shop".to_owned();
-    document.info.description = Some("Users, products and orders of an online shop.".to_owned());
+    document.info.description =
+        Some("Users, products and orders of an online shop, and reports on them.".to_owned());
     document
 }
 
@@ -42,6 +45,7 @@ pub fn openapi_documents() -> Result<Vec<(PathBuf, String)>, serde_json::Error> 
         ("functions/user-service/openapi.json", lambda_dispatch::openapi::<UserService>()),
         ("functions/product-service/openapi.json", lambda_dispatch::openapi::<ProductService>()),
         ("functions/order-service/openapi.json", lambda_dispatch::openapi::<OrderService>()),
+        ("functions/report-service/openapi.json", lambda_dispatch::openapi::<ReportService>()),
     ];
     let text = |(path, document): (&str, OpenApi)| Ok((root.join(path), document.to_pretty_json()? + "\n"));
     documents.into_iter().map(text).collect()

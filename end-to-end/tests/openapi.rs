@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use order_service::OrderService;
 use product_service::ProductService;
+use report_service::ReportService;
 use serde_json::Value;
 use user_service::UserService;
 
@@ -34,6 +35,7 @@ fn services_mean_the_same_by_the_same_schema() {
         lambda_dispatch::openapi::<UserService>(),
         lambda_dispatch::openapi::<ProductService>(),
         lambda_dispatch::openapi::<OrderService>(),
+        lambda_dispatch::openapi::<ReportService>(),
     ];
     let merged = serde_json::to_value(end_to_end::openapi()).expect("a document");
     for document in documents {
