@@ -47,6 +47,14 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// queue.
     fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError>;
 
+    /// Hears of the changes of a batch before their events are published, so that whoever learns of a change by its event
+    /// finds what was done here done. For what may be missing and must not be needed: a panic or more than a quarter of a
+    /// second end it, and the events go out all the same. A batch can come again.
+    fn on_changes(&self, changes: &[&Change]) -> impl Future<Output = ()> + Send {
+        let _ = changes;
+        async {}
+    }
+
     /// Does what an operator asks by invoking the function directly, and answers what came of it. Whoever may invoke
     /// the function is trusted with all its tasks; clients of the API can't reach them. An error, a panic or a timeout
     /// fails the invocation, and the operator sees its text and its causes.

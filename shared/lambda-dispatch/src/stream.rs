@@ -1,6 +1,9 @@
 //! A batch of changes of a table: in order, each becomes an event on the service's topic.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use aws_lambda_events::dynamodb::EventRecord;
 use domain_events::Event;
@@ -16,6 +19,10 @@ use crate::{
     outbox::{EntryFailure, Outgoing},
     patience::Patience,
 };
+
+/// How long a service may take to hear of the changes of a batch. Whatever it does with them is worth no more delay of
+/// their events.
+const HEARING_TIME: Duration = Duration::from_millis(250);
 
 #[derive(Deserialize)]
 struct Batch<'a> {
@@ -60,11 +67,11 @@ impl<S: Service> Dispatcher<S> {
         deadline: Instant,
         published: &mut usize,
     ) -> Result<Result<(), String>, HandlerError> {
+        let records = records.into_iter().map(Record::read).collect::<Result<Vec<_>, _>>()?;
+        self.tell(&records, deadline).await;
         let mut pending = Vec::with_capacity(records.len());
-        for record in records {
-            let Position { dynamodb } = serde_json::from_str(record.get())?;
-            let sequence_number = dynamodb.sequence_number;
-            match self.event_of(record) {
+        for Record { raw: record, sequence_number, change } in records {
+            match change.and_then(|change| self.event_of(change)) {
                 Ok(None) => {}
                 Ok(Some(event)) => pending.push(Outgoing { sequence_number, record, event }),
                 Err(cause) => {
@@ -83,12 +90,25 @@ impl<S: Service> Dispatcher<S> {
         Ok(self.publish(&pending, deadline, published).await)
     }
 
-    /// The event that a record means. A record that can't be read never will be: it is told apart from a
+    /// Tells the service of the changes before anybody else hears of them. Nothing that comes of it holds up the events.
+    async fn tell(&self, records: &[Record<'_>], deadline: Instant) {
+        let changes: Vec<&Change> = records
+            .iter()
+            .filter_map(|record| record.change.as_ref().ok().map(|(_, change)| change))
+            .collect();
+        let time = HEARING_TIME.min(deadline.saturating_duration_since(Instant::now()));
+        let hearing = async {
+            self.service.on_changes(&changes).await;
+            Ok(())
+        };
+        if let Err(cause) = isolated(time, hearing).await {
+            warn!(trigger = "stream", error = %telemetry::chain(&*cause), "the service did not hear of the changes");
+        }
+    }
+
+    /// The event that a change means. A change that can't be read never will be: it is told apart from a
     /// failure to publish, so that it does not hold up what follows it in the stream.
-    fn event_of(&self, record: &RawValue) -> Result<Option<Event>, HandlerError> {
-        let record: EventRecord = serde_json::from_str(record.get())?;
-        let id = record.event_id.clone();
-        let change = Change(record);
+    fn event_of(&self, (id, change): (String, Change)) -> Result<Option<Event>, HandlerError> {
         let fact =
             catch_unwind(AssertUnwindSafe(|| self.service.event_of(&change))).map_err(Panicked::from)??;
         Ok(fact.map(|fact| Event {
@@ -180,6 +200,24 @@ impl<S: Service> Dispatcher<S> {
                 return Err(sequence_number.to_owned());
             }
         }
+    }
+}
+
+/// A record of a batch.
+struct Record<'a> {
+    raw: &'a RawValue,
+    sequence_number: String,
+    /// Its id and what it says, if that can be read.
+    change: Result<(String, Change), HandlerError>,
+}
+
+impl<'a> Record<'a> {
+    fn read(raw: &'a RawValue) -> Result<Self, HandlerError> {
+        let Position { dynamodb } = serde_json::from_str(raw.get())?;
+        let change = serde_json::from_str(raw.get())
+            .map(|record: EventRecord| (record.event_id.clone(), Change(record)))
+            .map_err(HandlerError::from);
+        Ok(Self { raw, sequence_number: dynamodb.sequence_number, change })
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Probe {
     meeting: Arc<Barrier>,
     /// Messages with the subject `count` under way now, and the most that ever were.
     pub(crate) under_way: Arc<Mutex<(usize, usize)>>,
+    /// Rows whose changes it heard of.
+    pub(crate) heard: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Probe {
@@ -32,6 +34,7 @@ impl Default for Probe {
             released: Arc::default(),
             meeting: Arc::new(Barrier::new(MEETING)),
             under_way: Arc::default(),
+            heard: Arc::default(),
         }
     }
 }
@@ -79,6 +82,12 @@ impl std::error::Error for ToldToFail {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct ProbeRow {
+    probe_id: String,
+    version: u64,
+}
+
 lambda_dispatch::routes! {
     Probe: read, write, address, panic, forever, meet
 }
@@ -118,12 +127,17 @@ impl Service for Probe {
         Ok(())
     }
 
-    fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError> {
-        #[derive(serde::Deserialize)]
-        struct ProbeRow {
-            probe_id: String,
-            version: u64,
+    async fn on_changes(&self, changes: &[&Change]) {
+        for row in changes.iter().filter_map(|change| change.after()?.read::<ProbeRow>().ok()) {
+            match row.probe_id.as_str() {
+                "deaf" => panic!("told to panic"),
+                "slow" => std::future::pending().await,
+                _ => self.heard.lock().unwrap().push(row.probe_id),
+            }
         }
+    }
+
+    fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError> {
         let row: ProbeRow = change.after().ok_or("no row")?.read()?;
         match row.probe_id.as_str() {
             "private" => return Ok(None),

@@ -165,3 +165,22 @@ async fn publishing_stops_before_the_invocation_does() {
     let answer = door.invoke_within(&batch, Duration::from_millis(400)).await.unwrap();
     assert_eq!(door::failures(&answer), [sequence_number(0)]);
 }
+
+#[tokio::test]
+async fn a_service_hears_of_all_changes_that_can_be_read() {
+    let (probe, door) = Probe::door();
+    let unreadable = record(1, json!({ "probe_id": { "X": 1 } }));
+    assert_eq!(door.changes(vec![record(0, row("a")), unreadable, record(2, row("b"))]).await, None);
+    assert_eq!(*probe.heard.lock().unwrap(), ["a", "b"]);
+    assert_eq!(subjects(door.topic()), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_a_service_does_with_changes_holds_up_no_event() {
+    for trouble in ["deaf", "slow"] {
+        let (probe, door) = Probe::door();
+        assert_eq!(door.changes(rows(&["a", trouble, "b"])).await, None);
+        assert_eq!(subjects(door.topic()), ["a", trouble, "b"]);
+        assert_eq!(*probe.heard.lock().unwrap(), ["a"]);
+    }
+}
