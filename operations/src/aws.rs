@@ -110,13 +110,18 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    #[cfg(test)]
+    pub(crate) fn new(status: u16, body: &str) -> Self {
+        Self { status, body: body.to_owned() }
+    }
+
     /// Whether the service names this as the reason.
     pub(crate) fn is(&self, code: &str) -> bool {
         self.body.contains(code)
     }
 
     /// Whether the same call may succeed a moment later.
-    fn passes(&self) -> bool {
+    pub(crate) fn passes(&self) -> bool {
         self.status >= 500 || self.status == 429 || self.is("Throttl") || self.is("TooManyRequests")
     }
 }

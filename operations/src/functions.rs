@@ -51,6 +51,17 @@ pub(crate) struct FunctionFailed {
     says: String,
 }
 
+impl FunctionFailed {
+    pub(crate) fn new(function: impl Into<String>, says: impl Into<String>) -> Self {
+        Self { function: function.into(), says: says.into() }
+    }
+
+    /// Whether this is among what it says.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        self.says.contains(text)
+    }
+}
+
 impl fmt::Display for FunctionFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} failed: {}", self.function, self.says)
@@ -128,8 +139,8 @@ impl Function {
         let answer = aws.rest(LAMBDA, "POST", &path, event.to_string()).await?;
         if answer.headers.contains_key("x-amz-function-error") {
             let error = answer.json().unwrap_or_default();
-            let says = error["errorMessage"].as_str().unwrap_or("it does not say why").to_owned();
-            bail!(FunctionFailed { function: self.name.clone(), says });
+            let says = error["errorMessage"].as_str().unwrap_or("it does not say why");
+            bail!(FunctionFailed::new(&self.name, says));
         }
         answer.json()
     }

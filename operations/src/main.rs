@@ -22,6 +22,8 @@ use tokio::{
 mod dlq;
 /// Whether all is well.
 mod health;
+/// How far a long task is.
+mod meter;
 /// The reports' database.
 mod report;
 
