@@ -3,13 +3,15 @@
     python launcher.py --port 4566          # Ctrl-C or SIGTERM stops it and every function process
     python launcher.py --port 4566 --auth   # role policies and resource policies are enforced
 
+    python launcher.py --cache localhost:6380 --database localhost:5433 --roots roots.pem   # a real Redis and PostgreSQL
+
 With `--auth` a function calls AWS as its role, and with nothing but its role's permissions. The key `test`, like
 every account's 12-digit key, is the account's owner and may do everything that no policy denies.
 
 The cloud listens on 127.0.0.1 and answers on http://127.0.0.1:<port>/_ministack/health once it is
 ready. Every correction of an upstream behaviour is a function of its own in `corrections/`; the environment
-variable `LOCAL_CLOUD_WITHOUT=name,name` leaves single ones out. What tests do to it is in `instruments.py`. State lives
-in memory and ends with the process, unless `--state` gives it a folder.
+variable `LOCAL_CLOUD_WITHOUT=name,name` leaves single ones out. What tests do to it is in `instruments.py`, how it comes
+to real servers in `servers.py`. State lives in memory and ends with the process, unless `--state` gives it a folder.
 """
 
 import argparse
@@ -35,6 +37,7 @@ def main() -> None:
     # Imported only now, because MiniStack reads its settings from the environment while it is imported.
     import corrections
     import instruments
+    import servers
     import state
     from ministack import app
     from ministack.core import lambda_runtime
@@ -43,6 +46,10 @@ def main() -> None:
         corrections.apply(name for name in without.split(",") if name)
     except ValueError as error:
         sys.exit(f"local cloud: {error}")
+    if options.cache:
+        servers.cache_at(*options.cache)
+    if options.database:
+        servers.database_at(*options.database)
     instruments.install()
 
     def restart() -> None:
@@ -74,7 +81,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--state", metavar="FOLDER", type=Path,
         help="keep the state in this folder; SIGHUP restarts the cloud with it (default: it ends with the process)")
+    parser.add_argument(
+        "--cache", metavar="HOST:PORT", type=_address,
+        help="where caches are: a Redis with TLS (default: nowhere, they are only recorded)")
+    parser.add_argument(
+        "--database", metavar="HOST:PORT", type=_address,
+        help="where database clusters and their proxies are: a PostgreSQL with TLS (default: nowhere)")
+    parser.add_argument(
+        "--roots", metavar="FILE", type=Path,
+        help="the certificates that functions trust, PEM; it may come later than the cloud (default: AWS's)")
     return parser.parse_args()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, port = text.rsplit(":", 1)
+    return host, int(port)
 
 
 def _reserve(port: int) -> None:
@@ -102,6 +123,8 @@ def _set_environment(options: argparse.Namespace) -> None:
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
     )
+    if options.roots:
+        os.environ["SSL_CERT_FILE"] = str(options.roots.absolute())
 
 
 if __name__ == "__main__":

@@ -700,6 +700,31 @@ class Launcher(unittest.TestCase):
             with self.assertRaisesRegex(botocore.exceptions.ClientError, "not authorized to perform: dynamodb:Scan"):
                 cloud.role_client("dynamodb").scan(TableName="table")
 
+    def test_references_to_caches_and_databases_give_the_servers_that_there_are(self):
+        resources = {
+            "Cache": {"Type": "AWS::ElastiCache::ReplicationGroup", "Properties": {
+                "ReplicationGroupDescription": "cache", "NumCacheClusters": 2, "CacheNodeType": "cache.t4g.micro"}},
+            "Cluster": {"Type": "AWS::RDS::DBCluster", "DeletionPolicy": "Delete", "Properties": {
+                "Engine": "aurora-postgresql", "MasterUsername": "me", "ManageMasterUserPassword": True}},
+            "Proxy": {"Type": "AWS::RDS::DBProxy", "Properties": {"DBProxyName": "proxy"}},
+        }
+        outputs = {
+            "Cache": {"Fn::Sub": "${Cache.PrimaryEndPoint.Address}:${Cache.PrimaryEndPoint.Port}"},
+            "Cluster": {"Fn::Sub": "${Cluster.Endpoint.Address}:${Cluster.Endpoint.Port}"},
+            "Proxy": {"Fn::GetAtt": ["Proxy", "Endpoint"]},
+        }
+        template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in outputs.items()}}
+        options = ["--cache", "redis.test:6380", "--database", "postgres.test:5433", "--roots", "roots.pem"]
+        with Cloud("", *options) as cloud:
+            stack = cloud.create_stack("servers", json.dumps(template))
+            self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack.get("StackStatusReason"))
+            given = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+            expected = {"Cache": "redis.test:6380", "Cluster": "postgres.test:5433", "Proxy": "postgres.test"}
+            self.assertEqual(given, expected)
+            self.assertEqual(cloud.echo()["environment"]["SSL_CERT_FILE"], str(Path("roots.pem").absolute()))
+        with Cloud() as cloud:
+            self.assertNotIn("SSL_CERT_FILE", cloud.echo()["environment"])
+
     def test_an_unknown_correction_is_refused(self):
         outcome = launch(free_port(), LOCAL_CLOUD_WITHOUT="weather")
         self.assertNotEqual(outcome.returncode, 0)

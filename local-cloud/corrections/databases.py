@@ -27,7 +27,7 @@ def managed_password() -> None:
             user = {"username": properties["MasterUsername"], "password": secrets.token_urlsafe(24)}
             arn = secretsmanager.create_secret_in_process(f"rds!cluster-{new_uuid()}", json.dumps(user))
             cluster["MasterUserSecret"] = {"SecretArn": arn, "SecretStatus": "active"}
-        return cluster_id, attributes(cluster)
+        return cluster_id, provisioners._rds_db_cluster_attrs(cluster)
 
     def delete(cluster_id, properties):
         secret = rds._clusters[cluster_id].get("MasterUserSecret")
