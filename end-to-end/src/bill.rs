@@ -9,6 +9,8 @@ mod calls;
 mod costs;
 /// The tables of the document.
 mod document;
+/// What is optional.
+mod optional;
 /// The price list, and what is taken for granted.
 mod prices;
 
@@ -18,6 +20,7 @@ pub use calls::{A_FILE, EVENTS, Log, ROUTES, SAGA, STARTS, Work, is_store_call, 
 pub(crate) use costs::billed_ms;
 pub use costs::{PIECES, Piece};
 pub use document::refreshed;
+pub use optional::REPORTED;
 
 /// Where the document is.
 pub fn document_path() -> PathBuf {

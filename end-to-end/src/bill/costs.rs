@@ -165,7 +165,7 @@ impl Piece {
     }
 }
 
-fn work_in(trigger: &str, case: &str) -> &'static Work {
+pub(super) fn work_in(trigger: &str, case: &str) -> &'static Work {
     let mut table = super::ROUTES.iter();
     let found = table.find(|work| work.trigger == trigger && work.case == case);
     found.unwrap_or_else(|| panic!("{trigger} {case} has no line in the table"))

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{
     calls::{EVENTS, Log, ROUTES, SAGA, STARTS, Work, work_of},
     costs::{Bill, PIECES, billed_ms, invocation},
+    optional,
     prices::{
         ALARMS, DASHBOARDS, KEY_CALLS, LOOKED_UP, METRICS, MILLION, PRICES, QUEUES, REGION, SECRET_CALLS,
         SECRETS, TRACES,
@@ -26,6 +27,7 @@ pub fn refreshed(document: &str) -> Result<String, NoSuchPart> {
         ("pieces", pieces()),
         ("order", order()),
         ("month", month()),
+        ("optional", optional::tables()),
         ("example", example()),
         ("calls", calls()),
     ];

@@ -60,9 +60,17 @@ pub(crate) const SECRETS: Price = price("secrets and months", 0.4, 1.0, "Secrets
 pub(crate) const SECRET_CALLS: Price =
     price("Secrets Manager calls", 0.05, 10_000.0, "Secrets Manager pricing");
 pub(crate) const KEY_CALLS: Price = price("KMS requests", 0.03, 10_000.0, "KMS pricing");
+pub(crate) const GATEWAYS: Price = price("NAT gateways and hours", 0.045, 1.0, "VPC pricing");
+pub(crate) const ADDRESSES: Price = price("public addresses and hours", 0.005, 1.0, "VPC pricing");
+pub(crate) const CACHE_NODES: Price =
+    price("nodes of cache.r7g.large and hours", 0.219, 1.0, "ElastiCache pricing, Redis");
+pub(crate) const CAPACITY: Price =
+    price("Aurora capacity units and hours", 0.12, 1.0, "Aurora pricing, Serverless v2, standard");
+pub(crate) const PROXIES: Price =
+    price("capacity units behind RDS Proxy and hours", 0.015, 1.0, "RDS Proxy pricing");
 
 /// All of them.
-pub(crate) const PRICES: [Price; 18] = [
+pub(crate) const PRICES: [Price; 23] = [
     GATEWAY,
     REQUESTS,
     TIME,
@@ -81,6 +89,11 @@ pub(crate) const PRICES: [Price; 18] = [
     SECRETS,
     SECRET_CALLS,
     KEY_CALLS,
+    GATEWAYS,
+    ADDRESSES,
+    CACHE_NODES,
+    CAPACITY,
+    PROXIES,
 ];
 
 /// Milliseconds until DynamoDB has answered a call.
