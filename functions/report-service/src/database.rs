@@ -143,7 +143,7 @@ impl Database {
     /// A connection of its own, for what is about the schema itself, whatever that is.
     pub(crate) async fn connection(&self) -> Result<PgConnection, DatabaseError> {
         let rejected = self.follow_secrets();
-        match self.0.pool.connect_options().connect().await {
+        match Box::pin(self.0.pool.connect_options().connect()).await {
             Err(error) if error::is_rejected_login(&error) => {
                 self.renew_login(rejected, error).await?;
                 Ok(self.0.pool.connect_options().connect().await?)
@@ -172,10 +172,11 @@ impl Database {
 
     async fn begin(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>, DatabaseError> {
         let rejected = self.follow_secrets();
-        let begun = match self.0.pool.begin_with(statement).await {
+        // On the heap: the future holds all that making a connection takes, which is seldom done.
+        let begun = match Box::pin(self.0.pool.begin_with(statement)).await {
             Err(error) if error::is_rejected_login(&error) => {
                 self.renew_login(rejected, error).await?;
-                self.0.pool.begin_with(statement).await
+                Box::pin(self.0.pool.begin_with(statement)).await
             }
             begun => begun,
         };

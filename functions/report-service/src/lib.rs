@@ -3,17 +3,30 @@
 //! The service changes nothing in the shop and publishes nothing. All that it has is a projection: it could be thrown away
 //! and made anew from the tables of orders and products, which is what a rebuild does.
 
+/// Use cases, shared by messages and tasks.
+mod app;
 /// The database: where it is, who may connect, what its failures mean.
 mod database;
+/// Orders and products, as far as reports need them.
+mod domain;
+/// Messages that are accepted.
+mod events;
 /// Routes, bodies, and what errors look like to clients.
 mod http;
+/// Tables: what a change writes, rebuilds, the schema.
+mod repository;
+/// What operators ask for.
+mod tasks;
 
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
-use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
+use lambda_dispatch::{Change, Fact, HandlerError, Message, Service, Task};
+use serde_json::Value;
 use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache};
 use utoipa::openapi::OpenApi;
+
+use crate::{app::Projection, repository::Repository};
 
 pub use crate::database::{Database, DatabaseError, Login, Place, SchemaMismatch};
 
@@ -21,6 +34,7 @@ pub use crate::database::{Database, DatabaseError, Login, Place, SchemaMismatch}
 #[derive(Debug, Clone)]
 pub struct ReportService {
     database: Database,
+    projection: Projection,
     tokens: AccessTokens,
     secret: SecretCache<ApiSecret>,
 }
@@ -38,7 +52,8 @@ impl ReportService {
 
     /// The service on a given database, with a given secret.
     pub fn new(database: Database, secret: SecretCache<ApiSecret>) -> Self {
-        Self { database, tokens: AccessTokens::new(secret.clone()), secret }
+        let projection = Projection::new(Repository::new(database.clone()));
+        Self { database, projection, tokens: AccessTokens::new(secret.clone()), secret }
     }
 }
 
@@ -62,8 +77,12 @@ impl Service for ReportService {
         Ok(self.database.ready().await?)
     }
 
-    async fn on_message(&self, _message: Message) -> Result<(), HandlerError> {
-        Err("not yet".into())
+    async fn on_message(&self, message: Message) -> Result<(), HandlerError> {
+        events::handle(&self.projection, message).await
+    }
+
+    async fn on_task(&self, task: Task) -> Result<Value, HandlerError> {
+        tasks::handle(&self.projection, task).await
     }
 
     fn event_of(&self, _change: &Change) -> Result<Option<Fact>, HandlerError> {
