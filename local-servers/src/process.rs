@@ -11,9 +11,11 @@ use anyhow::{Context, Result};
 use crate::{installation::Account, random_text};
 
 /// Runs a server until its own standard input ends, which the operating system sees to when the process that started it
-/// is gone. A line on it ends the server too, but leaves the folder.
+/// is gone. A line on it ends the server too, but leaves the folder. What this process was given open by others, say a lock,
+/// is not the server's.
 const WATCHDOG: &str = r#"
 folder=$1; signal=$2; shift 2
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 "$@" </dev/null >>"$folder/log" 2>&1 & server=$!
 echo $server
 read -r keep

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     Front, LOOPBACK, POLL, PORTS_TRIED, START_DEADLINE, free_port,
@@ -18,12 +18,16 @@ use crate::{
     random_text,
 };
 
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A `redis-server` with nothing in it, that keeps nothing on disk and asks for a password, as ElastiCache does with its
 /// auth token. It ends with this value.
 pub struct Redis {
     front: Front,
     port: u16,
     auth_token: String,
+    /// The password that it asks for now.
+    required: Mutex<String>,
     // Ends before its folder.
     process: Mutex<Option<Process>>,
     folder: Folder,
@@ -43,7 +47,8 @@ impl Redis {
             let port = plain.map_or_else(free_port, Ok)?;
             if let Some(process) = run(&folder, port, &auth_token)? {
                 let front = Front::start(Protocol::Redis, (LOOPBACK, port).into(), front)?;
-                return Ok(Self { front, port, auth_token, process: Mutex::new(Some(process)), folder });
+                let (required, process) = (Mutex::new(auth_token.clone()), Mutex::new(Some(process)));
+                return Ok(Self { front, port, auth_token, required, process, folder });
             }
             if plain.is_some() {
                 break;
@@ -67,6 +72,15 @@ impl Redis {
         &self.auth_token
     }
 
+    /// Asks for another password from now on, as if it had been made with that one. Who has logged in stays so.
+    pub fn set_auth_token(&self, token: &str) -> Result<()> {
+        let mut required = self.required.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = [&["AUTH", required.as_str()][..], &["CONFIG", "SET", "requirepass", token]];
+        ask(self.port, &commands).context("redis-server does not take another password")?;
+        token.clone_into(&mut required);
+        Ok(())
+    }
+
     /// The CA of the TLS front, as PEM.
     pub fn roots(&self) -> &str {
         self.front.roots()
@@ -88,7 +102,8 @@ impl Redis {
         if let Some(running) = process.take() {
             running.stop()?;
         }
-        let started = run(&self.folder, self.port, &self.auth_token)?;
+        let required = self.required.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = run(&self.folder, self.port, &required)?;
         *process = Some(started.with_context(|| format!("it does not start: {}", self.folder.log()))?);
         Ok(())
     }
@@ -102,7 +117,7 @@ impl Redis {
 fn run(folder: &Folder, port: u16, password: &str) -> Result<Option<Process>> {
     let settings = folder.path().join("redis.conf");
     let persistence = "save \"\"\nappendonly no\n";
-    fs::write(&settings, format!("bind {LOOPBACK}\nport {port}\nrequirepass {password}\n{persistence}"))?;
+    fs::write(&settings, format!("bind {LOOPBACK}\nport {port}\nrequirepass \"{password}\"\n{persistence}"))?;
     let mut command = Command::new(installation::redis_server()?);
     command.arg(settings).arg("--dir").arg(folder.path());
     let process = Process::start(&command, folder, "KILL", Account::Own)?;
@@ -122,13 +137,20 @@ fn run(folder: &Folder, port: u16, password: &str) -> Result<Option<Process>> {
 
 /// Whether the server there is the one with this password.
 fn answers(port: u16, password: &str) -> bool {
-    let ask = || {
-        let mut server = TcpStream::connect((LOOPBACK, port))?;
-        server.set_read_timeout(Some(Duration::from_secs(1)))?;
-        server.write_all(format!("AUTH {password}\r\n").as_bytes())?;
+    ask(port, &[&["AUTH", password]]).is_ok()
+}
+
+/// Gives commands, each of which has to be answered by OK.
+fn ask(port: u16, commands: &[&[&str]]) -> Result<()> {
+    let mut server = TcpStream::connect((LOOPBACK, port))?;
+    server.set_read_timeout(Some(ANSWER_DEADLINE))?;
+    for words in commands {
+        let mut command = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| command += &format!("${}\r\n{word}\r\n", word.len()));
+        server.write_all(command.as_bytes())?;
         let mut answer = [0; 5];
         server.read_exact(&mut answer)?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    ask().is_ok_and(|answer| answer == *b"+OK\r\n")
+        ensure!(answer == *b"+OK\r\n", "it answers {:?}", String::from_utf8_lossy(&answer));
+    }
+    Ok(())
 }

@@ -5,8 +5,17 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisRes
 
 /// As a service connects, with some patience instead of a service's haste.
 fn connect(server: &Redis, roots: &str, patience: Duration) -> RedisResult<redis::Connection> {
+    connect_as(server, server.auth_token(), roots, patience)
+}
+
+fn connect_as(
+    server: &Redis,
+    token: &str,
+    roots: &str,
+    patience: Duration,
+) -> RedisResult<redis::Connection> {
     let info: ConnectionInfo = server.url().into_connection_info()?;
-    let settings = info.redis_settings().clone().set_password(server.auth_token());
+    let settings = info.redis_settings().clone().set_password(token);
     let tls = TlsCertificates { client_tls: None, root_cert: Some(roots.as_bytes().to_vec()) };
     let client = Client::build_with_tls(info.set_redis_settings(settings), tls)?;
     let connection = client.get_connection_with_timeout(patience)?;
@@ -90,4 +99,16 @@ fn a_stopped_server_comes_back_empty() {
     server.restart().unwrap();
     let mut connection = connect(&server, server.roots(), LONG).unwrap();
     assert_eq!(redis::cmd("DBSIZE").query::<u64>(&mut connection).unwrap(), 0);
+}
+
+#[test]
+fn another_token_holds_over_a_restart() {
+    let server = Redis::start().unwrap();
+    server.set_auth_token("an other").unwrap();
+    server.restart().unwrap();
+    assert!(connect(&server, server.roots(), LONG).is_err(), "the first token is still good");
+    let mut connection = connect_as(&server, "an other", server.roots(), LONG).unwrap();
+    assert_eq!(ping(&mut connection).unwrap(), "PONG");
+    server.set_auth_token("the_third").unwrap();
+    connect_as(&server, "the_third", server.roots(), LONG).unwrap();
 }
