@@ -82,7 +82,7 @@ pub(crate) const STREAMS: Service = Service {
 };
 
 /// An account and region of AWS, or a local cloud.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Aws {
     config: SdkConfig,
     region: String,

@@ -9,6 +9,8 @@ use crate::{aws::Aws, dead_letters::DeadLetters};
 
 /// What was deployed, compared with the checkout.
 mod checkout;
+/// The database of the reports.
+mod reporting;
 /// What runs: the API, clocks, secrets, alarms.
 mod running;
 /// What CloudFormation says of the stack.
@@ -102,7 +104,7 @@ pub async fn examine(
     let letters = DeadLetters::find(config, environment).await;
     let letters = letters.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"));
     let (template, code) = checkout::compare(&aws, &stack, checkout).await;
-    let (api, secret, alarms, mappings, queues, dead, orders) = tokio::join!(
+    let (api, secret, alarms, mappings, queues, dead, orders, reports) = tokio::join!(
         running::api(&aws, &stack),
         running::secret(&aws, environment),
         running::alarms(&aws, environment),
@@ -110,8 +112,9 @@ pub async fn examine(
         async { under_way::queues(&aws, letters.as_ref().map_err(again)?).await },
         async { under_way::dead_letters(letters.as_ref().map_err(again)?).await },
         under_way::orders(&aws, environment, &stack, reach),
+        reporting::reports(&aws, environment, &stack),
     );
-    Ok(vec![
+    let mut findings = vec![
         Verdict::of("stack", Ok(stack.verdict())),
         Verdict::of("template", template),
         Verdict::of("code", code),
@@ -123,7 +126,9 @@ pub async fn examine(
         Verdict::of("dead letters", dead),
         Verdict::of("orders", orders),
         Verdict::of("alarms", alarms),
-    ])
+    ];
+    findings.extend(reports.map(|reports| Verdict::of("reports", reports)));
+    Ok(findings)
 }
 
 /// The same error for a second reader.

@@ -56,6 +56,28 @@ pub struct Migration {
     pub applied: Vec<String>,
 }
 
+/// What there is in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Status {
+    /// The schema's version; 0 if there is nothing.
+    pub schema: u64,
+    /// The version that the deployed code knows.
+    pub expected: u64,
+    /// The rebuild that is under way.
+    pub rebuild: Option<UnderWay>,
+    /// How many orders there are, if the schema is the expected one.
+    pub orders: Option<u64>,
+}
+
+/// A rebuild that somebody has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct UnderWay {
+    /// Who has.
+    pub by: String,
+    /// When.
+    pub started_at: String,
+}
+
 /// How far something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -70,7 +92,10 @@ pub struct Progress {
 impl Reports {
     /// Finds the function of an environment's reports. An error if its stack has none.
     pub async fn find(config: &SdkConfig, environment: &str) -> Result<Self> {
-        let aws = Aws::new(config)?;
+        Self::found(Aws::new(config)?, environment).await
+    }
+
+    pub(crate) async fn found(aws: Aws, environment: &str) -> Result<Self> {
         let queue = format!("{environment}-{QUEUE}");
         let mappings = mappings(&aws, environment).await?;
         let mapping = mappings.iter().find(|mapping| mapping.source() == queue);
@@ -86,6 +111,11 @@ impl Reports {
     /// Brings the database's schema to what the deployed code expects. Again, it changes nothing.
     pub async fn migrate(&self) -> Result<Migration> {
         self.task("migrate", &json!({})).await
+    }
+
+    /// What there is in the database, whatever its schema.
+    pub async fn status(&self) -> Result<Status> {
+        self.task("status", &json!({})).await
     }
 
     fn tables(&self) -> tables::Tables<'_> {

@@ -9,8 +9,10 @@ use crate::aws::{ALARMS, Aws, Refused, SECRETS};
 
 use super::{Verdict, stack::Stack};
 
-/// The parts of the API, each a service's.
+/// The parts of the API, each a service's …
 const COLLECTIONS: [&str; 3] = ["users", "products", "orders"];
+/// … and that of the service which is optional.
+const REPORTS: &str = "reports";
 /// Clocks that differ more than this are worth a look …
 const SKEW: Duration = Duration::from_secs(5);
 /// … and than this make other things fail: AWS refuses signatures that are five minutes off.
@@ -19,7 +21,8 @@ const BAD_SKEW: Duration = Duration::from_secs(60);
 /// Whether all services are ready to serve, through the front door.
 pub(super) async fn api(aws: &Aws, stack: &Stack) -> Result<Verdict> {
     let url = aws.api_url(stack.output("ApiId")?, stack.output("ApiUrl")?);
-    let answers = join_all(COLLECTIONS.map(|collection| {
+    let optional = stack.has_reports().then_some(REPORTS);
+    let answers = join_all(COLLECTIONS.into_iter().chain(optional).map(|collection| {
         let path = format!("{url}/api/{collection}/health/ready");
         async move { (collection, aws.get(&path).await) }
     }));
@@ -32,7 +35,7 @@ pub(super) async fn api(aws: &Aws, stack: &Stack) -> Result<Verdict> {
         }
     }
     if troubles.is_empty() {
-        return Ok(Verdict::well(format!("{url}: all three services are ready")));
+        return Ok(Verdict::well(format!("{url}: all services are ready")));
     }
     Ok(Verdict::ill(
         format!("{url}: {}", troubles.join(", ")),

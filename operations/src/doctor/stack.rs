@@ -94,6 +94,11 @@ impl Stack {
         self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
     }
 
+    /// Whether it has reports.
+    pub(super) fn has_reports(&self) -> bool {
+        self.parameters.get("Reporting").is_some_and(|on| on == "true")
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
         let Self { name, status, reason, .. } = self;
         let says = format!("{name}: {status}");

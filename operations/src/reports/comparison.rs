@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     time::{Duration, Instant},
 };
@@ -7,7 +7,7 @@ use std::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::tables::{OrderRow, ProductRow};
+use super::tables::{Item, OrderRow, ProductRow};
 
 /// Something that the reports and a table do not agree about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,8 @@ pub(super) struct Order {
     total: Option<i64>,
     units: u64,
     lines: u64,
+    /// What the lines cost together.
+    revenue: Option<i64>,
 }
 
 /// A product as the reports have it, or should have it.
@@ -73,7 +75,8 @@ pub(super) struct Product {
 impl From<OrderRow> for Order {
     fn from(row: OrderRow) -> Self {
         let (currency, total) = row.total.map(|total| (total.currency, total.amount)).unzip();
-        let products: std::collections::HashSet<_> = row.items.iter().map(|item| item.product_id).collect();
+        let products: HashSet<_> = row.items.iter().map(|item| item.product_id).collect();
+        let cost = |item: &Item| Some(item.unit_price.as_ref()?.amount.saturating_mul(item.quantity.into()));
         Self {
             order_id: row.order_id,
             version: row.version,
@@ -81,7 +84,8 @@ impl From<OrderRow> for Order {
             user_id: Some(row.user_id),
             currency,
             total,
-            units: row.items.iter().map(|item| item.quantity).sum(),
+            units: row.items.iter().map(|item| u64::from(item.quantity)).sum(),
+            revenue: row.items.iter().filter_map(cost).reduce(i64::saturating_add),
             lines: products.len() as u64,
         }
     }
@@ -113,6 +117,8 @@ impl Entry for Order {
         found.compare("total", &total(table), &total(report));
         found.compare("units", &table.units, &report.units);
         found.compare("lines", &table.lines, &report.lines);
+        let revenue = |order: &Self| order.revenue.map_or("none".to_owned(), |revenue| revenue.to_string());
+        found.compare("sum of the lines", &revenue(table), &revenue(report));
         match (table.user_id, report.user_id) {
             (table, report) if table == report => {}
             (None, Some(_)) => found.add("its customer, who is gone, is still in the report"),
@@ -249,6 +255,7 @@ mod tests {
             total: Some(1000),
             units: 4,
             lines: 2,
+            revenue: Some(1000),
         }
     }
 
@@ -289,6 +296,10 @@ mod tests {
         );
         assert_eq!(is(Order { units: 5, ..order() }), "units 4 in the table, 5 in the report");
         assert_eq!(is(Order { lines: 1, ..order() }), "lines 2 in the table, 1 in the report");
+        assert_eq!(
+            is(Order { revenue: None, ..order() }),
+            "sum of the lines 1000 in the table, none in the report"
+        );
         assert_eq!(is(Order { version: 4, ..order() }), "version 3 in the table, 4 in the report");
         assert_eq!(
             is(Order { user_id: None, ..order() }),

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
-use futures_util::future::{TryJoinAll, try_join_all};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -50,9 +50,9 @@ pub(super) struct OrderRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Item {
     pub(super) product_id: Uuid,
-    pub(super) quantity: u64,
+    pub(super) quantity: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit_price: Option<Money>,
+    pub(super) unit_price: Option<Money>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ impl Tables<'_> {
     pub(super) async fn scan<T: Row>(&self, take: impl AsyncFn(Page<T>) -> Result<()>) -> Result<()> {
         let (projection, names) = projection(T::ATTRIBUTES);
         let (take, projection, names) = (&take, &projection, &names);
-        let segments: TryJoinAll<_> = try_join_all((0..SEGMENTS).map(|segment| async move {
+        let segments = try_join_all((0..SEGMENTS).map(|segment| async move {
             let mut input = json!({
                 "TableName": self.name::<T>(), "ConsistentRead": true,
                 "ProjectionExpression": projection, "ExpressionAttributeNames": names,
