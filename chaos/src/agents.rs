@@ -14,12 +14,16 @@ use nix::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet, time::timeout};
 
-use crate::{operator::Operator, plan::Kind, schedule::Schedule, world::World};
+use crate::{operator::Operator, plan::Kind, schedule::Schedule, stores::Stores, world::World};
 
+/// Redis and PostgreSQL fail.
+mod outages;
 /// Messages that nobody can read.
 mod poison;
 /// What the queues are set to for a run.
 mod queues;
+
+use outages::{CacheFault, DatabaseFault, cause};
 
 pub(crate) use queues::hurry;
 
@@ -45,7 +49,11 @@ pub(crate) struct Agents {
 
 impl Agents {
     /// Starts all that the plan has.
-    pub(crate) async fn start(world: &Arc<World>, schedule: &Arc<Schedule>) -> Result<Self> {
+    pub(crate) async fn start(
+        world: &Arc<World>,
+        stores: &Arc<Stores>,
+        schedule: &Arc<Schedule>,
+    ) -> Result<Self> {
         let operator = Operator::new(&world.cloud);
         let (world, schedule, tasks) = (Arc::clone(world), Arc::clone(schedule), JoinSet::new());
         let mut agents = Self { world, schedule, operator, tasks };
@@ -53,6 +61,8 @@ impl Agents {
         agents.tasks.spawn(kill_functions(agents.operator.clone(), Arc::clone(&agents.schedule)));
         agents.tasks.spawn(restart_the_cloud(Arc::clone(&agents.world), Arc::clone(&agents.schedule)));
         agents.tasks.spawn(poison::send(Arc::clone(&agents.world), Arc::clone(&agents.schedule)));
+        agents.tasks.spawn(cause::<CacheFault>(Arc::clone(stores), Arc::clone(&agents.schedule)));
+        agents.tasks.spawn(cause::<DatabaseFault>(Arc::clone(stores), Arc::clone(&agents.schedule)));
         Ok(agents)
     }
 

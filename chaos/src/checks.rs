@@ -2,6 +2,8 @@
 mod accounts;
 /// What shoppers were told.
 mod answers;
+/// What is read through the cache.
+mod cached;
 /// What ended in dead-letter queues.
 mod dead_letters;
 /// What the topics were told of changes.
@@ -12,6 +14,10 @@ mod orders;
 mod personal_data;
 /// Whether what was recorded is all there was.
 mod recording;
+/// What admins are told of orders and sales.
+mod report_answers;
+/// What is reported of orders and products.
+mod reports;
 /// The stock of orders.
 mod reservations;
 /// Units of products.
@@ -23,7 +29,11 @@ mod scene;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -32,15 +42,23 @@ use crate::{
     announcements::is_id,
     drain::{self, Drained, Message},
     journal::{Deed, Outcome},
-    ledger::Fault,
+    ledger::{Fault, Ledger, Outage},
     operator::Operator,
     recorder::{Change, Recording, Rows, TABLES, row},
+    stores::{Entry, ReportRows, Stores},
     story::{self, LogLine},
+    visit::{Reports, Visit},
     world::World,
 };
 
 /// How many of the violations of one promise are told with their story; of the rest, there are enough.
 const STORIES: usize = 3;
+
+/// How often it is looked whether the shop shows what is, while that may still be kept from it by what the cache has.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What product-service logs when it goes on without the cache for a while.
+const CACHE_FAILED: &str = "the cache failed";
 
 /// What the checks found.
 pub(crate) struct Findings {
@@ -82,19 +100,34 @@ const CHECKS: &[Check] = &[
     ("every event that is published is a change", events::nothing_else_is_published),
     ("an entity's events are published in the order of its versions", events::are_in_order),
     ("every failure is cured by repeating the request", answers::failures_are_cured),
+    ("what is not answered now is answered as a problem", answers::failures_are_problems),
     ("answers are as the API promises", answers::are_as_promised),
     ("what is answered is what was written", answers::are_what_was_written),
     ("what somebody was told has happened", answers::came_true),
     ("an account has its address alone, and every address its account", accounts::addresses_are_unique),
     ("of a deleted account no session and no open order is left", accounts::deleted_are_gone),
     ("dead-letter queues hold the poison that was sent, and nothing else", dead_letters::hold_the_poison),
+    ("while Redis answers, no read shows less than what was answered before", cached::reads_are_current),
+    ("whatever Redis does, no read is older than an entry of the cache gets", cached::reads_are_bounded),
+    ("every entry of the cache is this environment's and expires in time", cached::entries_expire),
+    ("in the end each product is shown as it is", cached::products_are_shown),
+    ("in the end each list is shown as it is", cached::lists_are_shown),
+    ("every order is reported as its last event left it", reports::orders_are_reported),
+    ("every line of an order is reported", reports::lines_are_reported),
+    ("every product is reported under its name", reports::products_are_reported),
+    ("the totals of the reports are those of the orders", reports::totals_are_reported),
+    ("the API reports as many orders and sales as there are", report_answers::are_right),
+    ("no report knows a customer who is gone", reports::erased_are_gone),
     ("personal data of deleted accounts is nowhere, and never in an event", personal_data::is_gone),
 ];
 
 /// All that is known when everything is over.
 pub(crate) struct Evidence<'a> {
+    pub(crate) environment: &'a str,
     pub(crate) deeds: &'a [Deed],
-    pub(crate) faults: &'a [Fault],
+    pub(crate) faults: Vec<Fault>,
+    /// When Redis or PostgreSQL did not work.
+    pub(crate) outages: Vec<Outage>,
     pub(crate) recording: &'a Recording,
     pub(crate) drained: &'a Drained,
     pub(crate) poison: &'a [String],
@@ -106,6 +139,14 @@ pub(crate) struct Evidence<'a> {
     messages: Vec<Message>,
     /// What the functions logged.
     log: Vec<LogLine>,
+    /// What is in PostgreSQL at the end.
+    report: ReportRows,
+    /// What is in Redis at the end.
+    cache: Vec<Entry>,
+    /// What the API shows at the end.
+    visit: Visit,
+    /// What the API reports at the end.
+    reports: Reports,
 }
 
 /// Something that should not be, and whose it is.
@@ -119,8 +160,9 @@ struct Finding {
 /// Checks all promises. `poison` are the ids of the unreadable messages that were sent.
 pub(crate) async fn check(
     world: &World,
+    stores: &Arc<Stores>,
     deeds: &[Deed],
-    faults: &[Fault],
+    ledger: &Ledger,
     recording: &Recording,
     drained: &Drained,
     poison: &[String],
@@ -130,10 +172,28 @@ pub(crate) async fn check(
     for table in TABLES {
         tables.insert(table, rows_of(&operator, &world.table(table)).await?);
     }
-    let messages = drain::messages(&operator).await?;
-    let log = story::log(&operator).await?;
-    let rows = recording.rows();
-    Ok(Evidence { deeds, faults, recording, drained, poison, rows, tables, messages, log }.judge())
+    let kept = Arc::clone(stores);
+    let (report, cache) =
+        tokio::task::spawn_blocking(move || anyhow::Ok((kept.rows()?, kept.entries()?))).await??;
+    let mut evidence = Evidence {
+        environment: &world.environment,
+        deeds,
+        faults: ledger.faults(),
+        outages: ledger.outages(),
+        recording,
+        drained,
+        poison,
+        rows: recording.rows(),
+        tables,
+        messages: drain::messages(&operator).await?,
+        log: story::log(&operator).await?,
+        report,
+        cache,
+        visit: Visit::default(),
+        reports: Reports::read(world).await?,
+    };
+    evidence.visit(world).await?;
+    Ok(evidence.judge())
 }
 
 /// Everything that is in a table, by key.
@@ -160,6 +220,24 @@ async fn rows_of(operator: &Operator, table: &str) -> Result<BTreeMap<String, Va
 }
 
 impl Evidence<'_> {
+    /// Looks at the shop, again and again for as long as the cache may show what was.
+    async fn visit(&mut self, world: &World) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let products: Vec<&str> =
+                self.histories("products").map(|(key, _)| key).filter(|key| is_id(key)).collect();
+            let categories: BTreeSet<&str> =
+                self.entities("products").map(|(_, row)| text(row, "category")).collect();
+            self.visit = Visit::pay(world, &products, &categories).await?;
+            let is_current =
+                cached::products_are_shown(self).is_empty() && cached::lists_are_shown(self).is_empty();
+            if is_current || began.elapsed() > cached::OLDEST {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     fn judge(&self) -> Findings {
         let mut violations = Vec::new();
         for (promise, check) in CHECKS {
@@ -173,6 +251,7 @@ impl Evidence<'_> {
 
     fn checked(&self) -> Vec<(&'static str, usize)> {
         let attempts = self.deeds.iter().map(|deed| deed.attempts.len()).sum();
+        let (current, bounded) = cached::counts(self);
         vec![
             ("promises", CHECKS.len()),
             ("requests", attempts),
@@ -181,6 +260,9 @@ impl Evidence<'_> {
             ("orders", self.entities("orders").count()),
             ("versions of rows", self.recording.changes.len()),
             ("publications", self.recording.events.len()),
+            ("reads that had to be current", current),
+            ("reads while Redis failed", bounded),
+            ("rows of reports", self.report.values().map(Vec::len).sum()),
             ("dead letters", self.drained.dead_letters.len()),
             ("log lines", self.log.len()),
         ]
@@ -214,7 +296,15 @@ impl Evidence<'_> {
     }
 
     fn story(&self, entity: &str) -> String {
-        story::tell(entity, self.deeds, self.faults, self.recording, &self.messages, &self.log)
+        story::tell(
+            entity,
+            self.deeds,
+            &self.faults,
+            &self.outages,
+            self.recording,
+            &self.messages,
+            &self.log,
+        )
     }
 }
 

@@ -104,6 +104,9 @@ pub(crate) enum What {
     ReadProduct { product_id: String },
     CreateProduct { stock: i64 },
     ChangeStock { product_id: String, change: i64, key: String },
+    EditProduct { product_id: String },
+    DeleteProduct { product_id: String },
+    ReadReport { path: String },
     Place { user_id: String, key: String, items: Vec<(String, i64)> },
     ReadOrder { order_id: String },
     ListOrders,
@@ -127,7 +130,7 @@ pub(crate) struct Attempt {
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// The body is `null` where nobody looks at it again, or where it holds tokens.
-    Answer { status: u16, body: Value, request_id: Option<String> },
+    Answer { status: u16, etag: Option<String>, body: Value, request_id: Option<String> },
     /// Nobody knows whether it was carried out.
     NoAnswer(String),
 }
@@ -150,10 +153,10 @@ impl Deed {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answer { status, body, request_id: Some(id) } => {
+            Self::Answer { status, body, request_id: Some(id), .. } => {
                 write!(f, "{status} (request {id}) {body}")
             }
-            Self::Answer { status, body, request_id: None } => write!(f, "{status} {body}"),
+            Self::Answer { status, body, request_id: None, .. } => write!(f, "{status} {body}"),
             Self::NoAnswer(error) => write!(f, "no answer: {error}"),
         }
     }

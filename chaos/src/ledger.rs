@@ -22,6 +22,17 @@ struct Entries {
     log: Option<File>,
     counts: BTreeMap<Kind, BTreeMap<String, u64>>,
     faults: Vec<Fault>,
+    outages: Vec<Outage>,
+}
+
+/// A time in which something did not work.
+#[derive(Debug, Clone)]
+pub(crate) struct Outage {
+    pub(crate) kind: Kind,
+    /// How it failed.
+    pub(crate) how: String,
+    pub(crate) from: SystemTime,
+    pub(crate) to: SystemTime,
 }
 
 /// A fault that hit a call, for the story of whom the call was about.
@@ -48,7 +59,7 @@ impl Ledger {
 
     /// A ledger with this log.
     pub(crate) fn new(log: Option<File>) -> Self {
-        let entries = Entries { log, counts: BTreeMap::new(), faults: Vec::new() };
+        let entries = Entries { log, counts: BTreeMap::new(), faults: Vec::new(), outages: Vec::new() };
         Self { begun: Instant::now(), entries: Mutex::new(entries) }
     }
 
@@ -76,6 +87,12 @@ impl Ledger {
         *self.entries().counts.entry(kind).or_default().entry(what.to_owned()).or_default() += times;
     }
 
+    /// Notes that something did not work from then to now.
+    pub(crate) fn lasted(&self, kind: Kind, how: &str, from: SystemTime) {
+        self.injected(kind, how);
+        self.entries().outages.push(Outage { kind, how: how.to_owned(), from, to: SystemTime::now() });
+    }
+
     /// Writes something to the log that counts for nothing.
     pub(crate) fn write(&self, line: &str) {
         let elapsed = self.begun.elapsed().as_secs_f64();
@@ -95,6 +112,11 @@ impl Ledger {
     /// The faults that hit calls, in order of time.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         self.entries().faults.clone()
+    }
+
+    /// The times in which something did not work, in order of time.
+    pub(crate) fn outages(&self) -> Vec<Outage> {
+        self.entries().outages.clone()
     }
 
     /// How many faults there were in all.

@@ -11,6 +11,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
+use operations::reports::Reports;
 
 use crate::{
     agents::Agents,
@@ -21,6 +22,7 @@ use crate::{
     proxy::Proxy,
     recorder::Recorder,
     schedule::Schedule,
+    stores::Stores,
     world::World,
 };
 
@@ -48,6 +50,8 @@ mod shoppers;
 
 /// What the SDK clients can't ask of the local cloud.
 mod operator;
+/// Redis and PostgreSQL.
+mod stores;
 
 /// Which event a change of a row has to be announced by.
 mod announcements;
@@ -56,6 +60,8 @@ mod recorder;
 
 /// Waits until nothing moves any more.
 mod drain;
+/// What the shop shows when everything is over.
+mod visit;
 
 /// The promises of the shop, checked from the data alone.
 mod checks;
@@ -88,13 +94,15 @@ async fn run(options: &Options) -> Result<bool> {
     report::opening(options, &plan, &ledger);
     let schedule = Arc::new(Schedule::new(Arc::clone(&plan), Arc::clone(&ledger)));
     let proxy = Proxy::start(&world, Arc::clone(&schedule)).await?;
+    let stores = Stores::start(&world).await?;
+    Reports::find(&world.config, &world.environment).await?.migrate().await?;
     world.wait_until_ready().await?;
     agents::hurry(&world).await?;
     let recorder = Recorder::start(&world).await?;
 
     let journal = Arc::new(Journal::default());
     schedule.begin();
-    let agents = Agents::start(&world, &schedule).await?;
+    let agents = Agents::start(&world, &stores, &schedule).await?;
     let progress = tokio::spawn(report::progress(Arc::clone(&schedule), Arc::clone(&journal), proxy));
     let faults = tokio::spawn(agents.end_with_the_plan());
     shoppers::run(&world, &journal, &plan, options.shoppers).await?;
@@ -107,7 +115,7 @@ async fn run(options: &Options) -> Result<bool> {
     report::drained(&drained);
     let recording = recorder.finish().await?;
     let findings =
-        checks::check(&world, &journal.deeds(), &ledger.faults(), &recording, &drained, &poison).await?;
+        checks::check(&world, &stores, &journal.deeds(), &ledger, &recording, &drained, &poison).await?;
     report::findings(&findings, &ledger, options.seed);
     Ok(findings.violations.is_empty())
 }

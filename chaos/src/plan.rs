@@ -38,6 +38,10 @@ pub(crate) enum Kind {
     Poison,
     /// Shoppers have tokens of a server whose clock is off.
     TokenSkew,
+    /// Redis does not work, or forgets everything.
+    Cache,
+    /// PostgreSQL does not work, or ends what it was at.
+    Database,
 }
 
 impl Kind {
@@ -67,6 +71,8 @@ impl Kind {
             Self::Kill => Some(Duration::from_secs(3)),
             Self::Poison => Some(Duration::from_secs(8)),
             Self::Restart => Some(Duration::from_secs(50)),
+            Self::Cache => Some(Duration::from_secs(8)),
+            Self::Database => Some(Duration::from_secs(10)),
             _ => None,
         }
     }
@@ -76,6 +82,9 @@ impl Kind {
 const WINDOW_EVERY: Duration = Duration::from_secs(40);
 const SHORTEST_WINDOW: Duration = Duration::from_secs(1);
 const LONGEST_WINDOW: Duration = Duration::from_secs(4);
+
+/// So much of a run passes before the cache fails for the first time: until then, what is read has to be current.
+const GOOD_CACHE: f64 = 0.3;
 
 /// What is injected, and when: all of it follows from the seed.
 pub(crate) struct Plan {
@@ -91,6 +100,14 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
     pub(crate) kind: Kind,
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+}
+
+/// A time in which something does not work in one of the ways in which it can fail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Outage<F> {
+    pub(crate) fault: F,
     pub(crate) from: Duration,
     pub(crate) to: Duration,
 }
@@ -133,6 +150,25 @@ impl Plan {
         slots(period, self.duration).map(|(n, start)| start + period.mul_f64(self.draw(&name, n))).collect()
     }
 
+    /// When a kind's outages are, and which of these faults each one is: one after the other until each had its turn, in
+    /// another order each time. One is over before the next begins.
+    pub(crate) fn outages<F: Copy>(&self, kind: Kind, faults: &[F]) -> Vec<Outage<F>> {
+        let Some(period) = kind.period().filter(|_| self.has(kind)) else { return Vec::new() };
+        let quiet = if kind == Kind::Cache { self.duration.mul_f64(GOOD_CACHE) } else { Duration::ZERO };
+        let times = slots(period, self.duration.saturating_sub(quiet));
+        let name = |what| format!("{} {what}", kind.name());
+        let outage = |(n, start): (u64, Duration)| {
+            let (round, place) = (n / faults.len() as u64, n as usize % faults.len());
+            let mut order: Vec<usize> = (0..faults.len()).collect();
+            let rank = |fault: &usize| self.draw(&name(format!("order {round}")), *fault as u64);
+            order.sort_by(|one, other| rank(one).total_cmp(&rank(other)));
+            let length = self.length(&name("length".to_owned()), n, LONGEST_WINDOW);
+            let from = quiet + start + (period - length).mul_f64(self.draw(&name("start".to_owned()), n));
+            Outage { fault: faults[order[place]], from, to: from + length }
+        };
+        times.map(outage).collect()
+    }
+
     /// A number from 0 to 1, of which no other is a function but the seed's, the name's and its place in their sequence.
     pub(crate) fn draw(&self, name: &str, n: u64) -> f64 {
         let mut hash = Sha256::new();
@@ -147,13 +183,16 @@ impl Plan {
         let every = WINDOW_EVERY.min(self.duration);
         let (starts, lengths) = (format!("{} window", kind.name()), format!("{} length", kind.name()));
         let window = |(n, start): (u64, Duration)| {
-            let longest = LONGEST_WINDOW.min(every);
-            let length = SHORTEST_WINDOW.min(longest)
-                + longest.saturating_sub(SHORTEST_WINDOW).mul_f64(self.draw(&lengths, n));
+            let length = self.length(&lengths, n, LONGEST_WINDOW.min(every));
             let from = start + (every - length).mul_f64(self.draw(&starts, n));
             Window { kind, from, to: from + length }
         };
         slots(every, self.duration).map(window).collect()
+    }
+
+    /// How long a window is.
+    fn length(&self, name: &str, n: u64, longest: Duration) -> Duration {
+        SHORTEST_WINDOW.min(longest) + longest.saturating_sub(SHORTEST_WINDOW).mul_f64(self.draw(name, n))
     }
 }
 
@@ -205,6 +244,24 @@ mod tests {
         assert!(plan.moments(Kind::Restart).is_empty());
         assert!(!(0..1000).any(|n| plan.hits(Kind::Slow, "GetItem", n, Duration::ZERO)));
         assert_eq!(plan.moments(Kind::Kill).len(), 40);
+    }
+
+    #[test]
+    fn each_fault_has_its_turn_and_the_cache_is_good_at_first() {
+        let faults = [0, 1, 2, 3, 4];
+        let outages = plan(7).outages(Kind::Cache, &faults);
+        assert_eq!(outages, plan(7).outages(Kind::Cache, &faults));
+        assert_ne!(outages, plan(8).outages(Kind::Cache, &faults));
+        assert!(outages[0].from >= plan(7).duration.mul_f64(GOOD_CACHE));
+        assert!(outages.windows(2).all(|pair| pair[0].to <= pair[1].from), "{outages:?}");
+        for round in outages.chunks_exact(faults.len()) {
+            let turns: BTreeSet<i32> = round.iter().map(|outage| outage.fault).collect();
+            assert_eq!(turns, BTreeSet::from(faults));
+        }
+        let database = plan(7).outages(Kind::Database, &faults);
+        assert!(database[0].from < Duration::from_secs(10) && database.len() == 12, "{database:?}");
+        let without = Plan::new(7, Duration::from_secs(120), BTreeSet::from([Kind::Kill]));
+        assert!(without.outages(Kind::Cache, &faults).is_empty());
     }
 
     #[test]

@@ -21,14 +21,19 @@ mod market;
 mod own_order;
 /// What all of them can: insist, and keep a session.
 mod person;
+/// What admins ask of the reports.
+mod report;
 /// Access tokens, also those of a server whose clock is off.
 mod token;
+
+pub(crate) use client::{ApiClient, Reply, Request};
+pub(crate) use report::days;
+pub(crate) use token::Secret;
 
 use admin::Admin;
 use customer::Customer;
 use market::Market;
 use person::Person;
-use token::Secret;
 
 /// One of so many is an admin, and the first one.
 const PEOPLE_PER_ADMIN: usize = 6;

@@ -3,7 +3,13 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::{drain::Message, journal::Deed, ledger::Fault, operator::Operator, recorder::Recording};
+use crate::{
+    drain::Message,
+    journal::Deed,
+    ledger::{Fault, Outage},
+    operator::Operator,
+    recorder::Recording,
+};
 
 /// A story has no more lines than anybody would read, and no longer ones.
 const LINES: usize = 300;
@@ -45,12 +51,13 @@ pub(crate) async fn log(operator: &Operator) -> Result<Vec<LogLine>> {
     Ok(lines)
 }
 
-/// All that is known of an entity, in order of time: what was asked of it and answered, the faults that hit calls about it,
-/// its versions, the events about it, messages that nobody handled, and what was logged.
+/// All that is known of an entity, in order of time: what was asked of it and answered, the faults that hit calls about it
+/// and when Redis and PostgreSQL failed, its versions, the events about it, messages that nobody handled, and what was logged.
 pub(crate) fn tell(
     entity: &str,
     deeds: &[Deed],
     faults: &[Fault],
+    outages: &[Outage],
     recording: &Recording,
     messages: &[Message],
     log: &[LogLine],
@@ -71,6 +78,11 @@ pub(crate) fn tell(
     }
     let faults = faults.iter().filter(|fault| fault.asked.contains(entity));
     lines.extend(faults.map(|fault| (millis(fault.at), format!("fault {}: {}", fault.what, fault.asked))));
+    for Outage { kind, how, from, to } in outages {
+        let kind = kind.name();
+        lines.push((millis(*from), format!("{kind} {how} from now")));
+        lines.push((millis(*to), format!("{kind} {how} until now")));
+    }
     for change in recording.changes.iter().filter(|change| change.key.contains(entity)) {
         let written = change.text("updated_at").parse::<jiff::Timestamp>().map(|at| at.as_millisecond());
         let row = change.after.as_ref().map_or_else(|| "removed".to_owned(), Value::to_string);
@@ -129,7 +141,7 @@ mod tests {
             at: at(seconds),
             took: Duration::from_millis(1),
             skewed: false,
-            outcome: Outcome::Answer { status: 201, body, request_id: None },
+            outcome: Outcome::Answer { status: 201, etag: None, body, request_id: None },
         };
         let deed = |number, attempt| Deed {
             number,
@@ -152,7 +164,7 @@ mod tests {
         let message =
             Message { queue: "dev-stock-requests".to_owned(), id: "m".to_owned(), body: ORDER.to_owned() };
 
-        let story = tell(ORDER, &deeds, &[], &recording, &[message], &log);
+        let story = tell(ORDER, &deeds, &[], &[], &recording, &[message], &log);
         let lines: Vec<&str> = story.lines().collect();
         let wanted = ["deed 0", "change-2", "published", "change-4", "failed", "at the end"];
         assert_eq!(lines.len(), wanted.len(), "{story}");

@@ -1,5 +1,6 @@
 use std::{
     env,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use serde_json::Value;
 
 /// Tries of a call by this program itself: some more than the SDK's three, so that the cloud may restart meanwhile.
 const ATTEMPTS: u32 = 12;
@@ -34,6 +36,11 @@ pub(crate) struct World {
     pub(crate) cloud_pid: i32,
     /// The port of the proxy that the functions take for AWS.
     pub(crate) proxy_port: u16,
+    /// The ports at which the functions look for Redis and for PostgreSQL.
+    pub(crate) redis_port: u16,
+    pub(crate) postgres_port: u16,
+    /// The file with the authorities that the functions trust.
+    pub(crate) roots: PathBuf,
     /// What the clients are made of.
     pub(crate) config: SdkConfig,
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
@@ -55,7 +62,10 @@ impl World {
             api: variable("SHOP_API_URL")?,
             cloud,
             cloud_pid: variable("SHOP_CLOUD_PID")?.parse().context("SHOP_CLOUD_PID is no process id")?,
-            proxy_port: variable("CHAOS_PROXY_PORT")?.parse().context("CHAOS_PROXY_PORT is no port")?,
+            proxy_port: port("CHAOS_PROXY_PORT")?,
+            redis_port: port("CHAOS_REDIS")?,
+            postgres_port: port("CHAOS_POSTGRES")?,
+            roots: variable("CHAOS_ROOTS")?.into(),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
@@ -67,7 +77,7 @@ impl World {
     pub(crate) async fn wait_until_ready(&self) -> Result<()> {
         let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
         let started = Instant::now();
-        for collection in ["users", "products", "orders"] {
+        for collection in ["users", "products", "orders", "reports"] {
             let address: Uri = format!("{}/api/{collection}/health/ready", self.api).parse()?;
             loop {
                 let last = match client.get(address.clone()).await {
@@ -98,9 +108,36 @@ impl World {
         format!("arn:aws:sns:us-east-1:000000000000:{}", self.name(of))
     }
 
+    /// A secret of this environment: `secret("microservices/redis")`.
+    pub(crate) async fn secret(&self, of: &str) -> Result<Value> {
+        self.secret_of(&format!("{}/{of}", self.environment)).await
+    }
+
+    /// A secret by its full name or by its ARN.
+    pub(crate) async fn secret_of(&self, id: &str) -> Result<Value> {
+        let read = self.secrets.get_secret_value().secret_id(id).send().await;
+        let read = read.with_context(|| format!("can't read the secret {id}"))?;
+        let text = read.secret_string().with_context(|| format!("{id} is no text"))?;
+        serde_json::from_str(text).with_context(|| format!("{id} is no JSON"))
+    }
+
+    /// Replaces a secret of this environment.
+    pub(crate) async fn put_secret(&self, of: &str, value: &Value) -> Result<()> {
+        let put = self.secrets.put_secret_value().secret_id(format!("{}/{of}", self.environment));
+        let put = put.secret_string(value.to_string()).send().await;
+        put.map(drop).with_context(|| format!("can't put the secret {of}"))
+    }
+
     fn name(&self, of: &str) -> String {
         format!("{}-{of}", self.environment)
     }
+}
+
+/// The port of an address, or one that stands alone.
+fn port(name: &str) -> Result<u16> {
+    let address = variable(name)?;
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.with_context(|| format!("{name} has no port"))
 }
 
 fn variable(name: &str) -> Result<String> {

@@ -28,8 +28,11 @@ const POLL: Duration = Duration::from_millis(200);
 const TEST_SEED: u64 = 6;
 const TEST_SECONDS: u64 = 120;
 
-/// So short that orders time out within the run, and so long that most don't.
-const ORDER_DEADLINE: &str = "OrderDeadlineSeconds=8";
+/// With everything that can fail, and with a deadline for orders that is so short that some time out within the run, and so
+/// long that most don't.
+const PARAMETERS: [&str; 4] = ["Network=vpc", "Cache=true", "Reporting=true", "OrderDeadlineSeconds=8"];
+/// The authorities of the run's own Redis and PostgreSQL, which functions trust.
+const ROOTS: &str = ".local/chaos-roots.pem";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -129,9 +132,19 @@ fn prepare(arguments: &[String]) -> Result<(Command, Group)> {
     }
     let proxy = cloud::free_port()?.to_string();
     let endpoint = format!("http://127.0.0.1:{proxy}");
-    let options = ["--state", STATE, "--function-endpoint", &endpoint];
-    let (cloud, process) = Cloud::start_with(cloud::free_port()?, Access::Enforced, &options, CLOUD_LOG)?;
-    cloud.deploy_with(&[ORDER_DEADLINE], "chaos-deploy")?;
+    // The run starts both servers there, and leaves their authorities.
+    let [redis, postgres] =
+        [cloud::free_port()?, cloud::free_port()?].map(|port| format!("localhost:{port}"));
+    let options = [
+        ["--state", STATE],
+        ["--function-endpoint", &endpoint],
+        ["--cache", &redis],
+        ["--database", &postgres],
+        ["--roots", ROOTS],
+    ];
+    let (cloud, process) =
+        Cloud::start_with(cloud::free_port()?, Access::Enforced, options.as_flattened(), CLOUD_LOG)?;
+    cloud.deploy_with(&PARAMETERS, "chaos-deploy")?;
     let outputs = cloud.outputs()?;
     let mut run = cloud.client("target/debug/chaos");
     run.args(arguments)
@@ -140,6 +153,9 @@ fn prepare(arguments: &[String]) -> Result<(Command, Group)> {
         .env("SHOP_CLOUD_PID", cloud.pid.to_string())
         .env("SHOP_ENVIRONMENT", ENVIRONMENT)
         .env("CHAOS_PROXY_PORT", proxy)
+        .env("CHAOS_REDIS", redis)
+        .env("CHAOS_POSTGRES", postgres)
+        .env("CHAOS_ROOTS", ROOTS)
         .env("CHAOS_LOGS", ".local/logs");
     Ok((run, process))
 }

@@ -7,13 +7,14 @@ use uuid::Uuid;
 use crate::{plan::Kind, schedule::Schedule, world::World};
 
 /// The queues that lead to a function.
-const QUEUES: [&str; 6] = [
+const QUEUES: [&str; 7] = [
     "stock-requests",
     "order-processing",
     "user-events",
     "order-deadlines",
     "avatar-uploads",
     "image-uploads",
+    "report-events",
 ];
 
 /// Sends messages that nobody can read, each of which has to end in its dead-letter queue; gives their ids.

@@ -19,6 +19,20 @@ pub(super) fn failures_are_cured(evidence: &Evidence<'_>) -> Vec<Finding> {
     evidence.deeds.iter().filter(uncured).map(found).collect()
 }
 
+/// What can't be answered now is said to be so: by a service as a problem, or for a service that is gone.
+pub(super) fn failures_are_problems(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (deed, status, body) in evidence.answers().filter(|(_, status, _)| *status >= 500) {
+        let is_problem = body["status"] == status && body["title"].is_string() && body["type"].is_string();
+        let of_gateway = body["message"].is_string();
+        if !is_problem && !of_gateway {
+            let found = format!("deed {}, {:?}, was answered {status} {body}", deed.number, deed.what);
+            findings.push(Finding::new(entity(deed), found));
+        }
+    }
+    findings
+}
+
 /// No shopper was given a wrong answer.
 pub(super) fn are_as_promised(evidence: &Evidence<'_>) -> Vec<Finding> {
     let complaint = |deed: &Deed, complaint: &String| {
@@ -63,7 +77,7 @@ pub(super) fn are_what_was_written(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 /// What was answered with success stays so: what is cancelled is CANCELLED, what is shipped is SHIPPED or DELIVERED, what
-/// is delivered is DELIVERED, who registered is there until they go, and who has gone is gone. What could not be cancelled
+/// is delivered is DELIVERED, a product that was deleted is gone, who registered is there until they go, and who has gone is gone. What could not be cancelled
 /// was at an end or on its way.
 pub(super) fn came_true(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -80,6 +94,10 @@ pub(super) fn came_true(evidence: &Evidence<'_>) -> Vec<Finding> {
             (What::CreateProduct { stock }, 201) => {
                 let first = evidence.history("products", text(body, "product_id")).first().copied();
                 first.and_then(|first| first.after.as_ref()).is_some_and(|row| row["stock"] == *stock)
+            }
+            // 404 at the end: an earlier try had done it.
+            (What::DeleteProduct { product_id }, 204 | 404) if deed.status() == Some(status) => {
+                evidence.row("products", product_id).is_none()
             }
             (What::Register { .. }, 201) => {
                 let user = text(body, "user_id");
@@ -114,13 +132,17 @@ fn entity(deed: &Deed) -> String {
         | What::Ship { order_id }
         | What::Deliver { order_id }
         | What::ReadOrder { order_id } => order_id.clone(),
-        What::ReadProduct { product_id } | What::ChangeStock { product_id, .. } => product_id.clone(),
+        What::ReadProduct { product_id }
+        | What::ChangeStock { product_id, .. }
+        | What::EditProduct { product_id }
+        | What::DeleteProduct { product_id } => product_id.clone(),
         What::Place { key, .. } => {
             Some(body("order_id")).filter(|id| !id.is_empty()).unwrap_or_else(|| key.clone())
         }
         What::DeleteAccount { user_id, .. } | What::MakeAdmin { user_id } => user_id.clone(),
         What::Register { email, .. } | What::LogIn { email } => email.clone(),
         What::CreateProduct { .. } => body("product_id"),
+        What::ReadReport { path } => path.clone(),
         What::Refresh | What::Browse | What::ListOrders => String::new(),
     }
 }

@@ -11,7 +11,7 @@ use crate::announcements::is_id;
 const MARK: usize = 32;
 
 /// What people gave (address, name, where to send things) is in no event, and once they are gone in no table, queue or
-/// log, neither as it was given nor inside of something that is encoded in base64.
+/// log, in no report and not in the cache, neither as it was given nor inside of something that is encoded in base64.
 pub(super) fn is_gone(evidence: &Evidence<'_>) -> Vec<Finding> {
     let gone: BTreeSet<&str> = deleted(evidence).collect();
     let everybody = marks(evidence);
@@ -29,7 +29,12 @@ pub(super) fn is_gone(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence.tables.iter().flat_map(|(table, rows)| rows.values().map(|row| (*table, row.to_string())));
     let messages = evidence.messages.iter().map(|message| (message.queue.as_str(), message.body.clone()));
     let log = evidence.log.iter().map(|line| ("the log", line.text.clone()));
-    findings.extend(search(&left, rows.chain(messages).chain(log)));
+    let reported = evidence.report.iter();
+    let reported =
+        reported.flat_map(|(table, rows)| rows.iter().map(|row| (table.as_str(), row.to_string())));
+    let cached =
+        evidence.cache.iter().map(|entry| (entry.key.as_str(), format!("{} {}", entry.key, entry.value)));
+    findings.extend(search(&left, rows.chain(messages).chain(log).chain(reported).chain(cached)));
     findings
 }
 

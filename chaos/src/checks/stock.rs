@@ -4,7 +4,7 @@ use super::{Evidence, Finding, lines, number, text};
 use crate::{announcements::is_id, journal::What};
 
 /// Statuses of orders whose units are out of stock.
-const LIVE: [&str; 3] = ["CONFIRMED", "SHIPPED", "DELIVERED"];
+pub(super) const LIVE: [&str; 3] = ["CONFIRMED", "SHIPPED", "DELIVERED"];
 
 /// How often a product's stock was changed by so many units.
 type Differences = BTreeMap<i64, i64>;

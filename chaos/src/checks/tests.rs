@@ -1,10 +1,15 @@
 use serde_json::json;
 
-use super::scene::{CANCELLED, CONFIRMED, CUSTOMER, GONE, MARK, PRODUCT, REJECTED, Scene, message};
+use super::scene::{CANCELLED, CONFIRMED, CUSTOMER, GONE, MARK, PRODUCT, REJECTED, Scene, entry, message};
 use crate::{
     journal::{Outcome, What},
     story::LogLine,
 };
+
+/// The cache and what is read through it.
+mod cached;
+/// The reports.
+mod reports;
 
 /// Breaks a shop in which all is well; this promise must then be among those that are not kept.
 #[track_caller]
@@ -278,6 +283,9 @@ fn a_promise_to_a_shopper_that_did_not_come_true_is_found() {
     });
     finds(promise, |scene| scene.remove("users", CUSTOMER));
     finds(promise, |scene| {
+        scene.answer(What::DeleteProduct { product_id: PRODUCT.to_owned() }, 204, json!(null));
+    });
+    finds(promise, |scene| {
         scene.answer(What::CreateProduct { stock: 3 }, 201, json!({ "product_id": PRODUCT }))
     });
 }
@@ -323,6 +331,11 @@ fn what_somebody_gave_is_found_in_every_place_also_encoded() {
         finds(promise, |scene| scene.log.push(log(STANDARD.encode(format!("{before}Ada {MARK}")))));
     }
     finds(promise, |scene| scene.messages.push(message("dev-stock-requests", &format!("Ada {MARK}"))));
+    finds(promise, |scene| scene.cache.push(entry("dev:products:v1:product:2", &format!("Ada {MARK}"))));
+    finds(promise, |scene| scene.cache.push(entry(&format!("dev:users:{MARK}"), "1")));
+    finds(promise, |scene| {
+        scene.report.insert("report_next.orders".to_owned(), vec![json!({ "name": format!("Ada {MARK}") })]);
+    });
     finds(promise, |scene| scene.last("orders", CONFIRMED)["gift_for"] = format!("Ada {MARK}").into());
     // In an event it is not even if the account is there.
     let other = "fee1dead-0000-4000-8000-00000000000b";

@@ -9,6 +9,7 @@ use super::{
     client::{IDEMPOTENCY_KEY, Request},
     market::{Market, Offer},
     person::{DOUBLE_CLICKS, Person},
+    report::Report,
 };
 use crate::journal::What;
 
@@ -19,8 +20,12 @@ const THINKING: Duration = Duration::from_millis(400);
 const FIRST_HOT: usize = 4;
 const FIRST_OTHERS: usize = 16;
 
-/// Products beyond which no more are made.
+/// Products beyond which no more are made, and those that stay.
 const MOST_OFFERS: usize = 60;
+const FEWEST_OFFERS: usize = 15;
+
+/// The lists that products are in.
+const CATEGORIES: [&str; 2] = ["Favourites", "Shelf"];
 
 /// Somebody who runs the shop.
 pub(super) struct Admin {
@@ -55,13 +60,16 @@ impl Admin {
             self.person.think(THINKING).await;
             match self.person.rng.random_range(0..100) {
                 0..45 => self.see_to_an_order().await,
-                45..75 => self.change_stock().await,
-                75..80 => self.change_stock_again().await,
-                80..85 if self.market.offers() < MOST_OFFERS => self.create_product(false).await,
+                45..68 => self.change_stock().await,
+                68..73 => self.change_stock_again().await,
+                73..77 => self.edit_product().await,
+                77..79 if self.market.offers() > FEWEST_OFFERS => self.delete_product().await,
+                79..85 if self.market.offers() < MOST_OFFERS => self.create_product(false).await,
                 85..88 => {
                     self.person.renew().await;
                 }
-                88..92 if self.skewed_tokens => self.person.skew(Role::Admin),
+                88..91 if self.skewed_tokens => self.person.skew(Role::Admin),
+                91..96 => self.read_report().await,
                 _ => self.see_to_an_order().await,
             }
         }
@@ -70,9 +78,9 @@ impl Admin {
     async fn create_product(&mut self, hot: bool) {
         let rng = &mut self.person.rng;
         let (name, category, stock) = if hot {
-            ("Slide rule", "Favourites", rng.random_range(5..25))
+            ("Slide rule", CATEGORIES[0], rng.random_range(5..25))
         } else {
-            ("Coffee mug", "Shelf", rng.random_range(100..1000))
+            ("Coffee mug", CATEGORIES[1], rng.random_range(100..1000))
         };
         let price = json!({ "amount": rng.random_range(100..10_000), "currency": "EUR" });
         let body = json!({ "name": name, "category": category, "price": price, "stock": stock });
@@ -84,6 +92,52 @@ impl Admin {
                 self.market.offer(Offer { product_id, hot });
             }
             _ => self.person.complain(&wanted, "not the product that was asked for"),
+        }
+    }
+
+    /// Gives a product another name, and now and then another list to be in.
+    async fn edit_product(&mut self) {
+        let Some(Offer { product_id, .. }) = self.market.pick(&mut self.person.rng) else { return };
+        let rng = &mut self.person.rng;
+        let mut body = json!({ "name": format!("Coffee mug no. {}", rng.random_range(1..1000)) });
+        if rng.random_bool(0.5) {
+            body["category"] = CATEGORIES[rng.random_range(0..CATEGORIES.len())].into();
+        }
+        let request = Request::patch(format!("/api/products/{product_id}"), body);
+        let what = What::EditProduct { product_id: product_id.clone() };
+        let Some(wanted) = self.person.ask(what, &request).await else { return };
+        let is_so = wanted.reply.body["product_id"] == product_id;
+        match wanted.reply.status {
+            200 if is_so => self.look_at(&product_id).await,
+            404 if self.market.is_withdrawn(&product_id) => {}
+            _ => self.person.complain(&wanted, "not the product as it was to be"),
+        }
+    }
+
+    /// Takes a product out of the shop for good.
+    async fn delete_product(&mut self) {
+        let Some(Offer { product_id, hot: false }) = self.market.pick(&mut self.person.rng) else { return };
+        self.market.withdraw(&product_id);
+        let request = Request::delete(format!("/api/products/{product_id}"));
+        let what = What::DeleteProduct { product_id: product_id.clone() };
+        let Some(wanted) = self.person.ask(what, &request).await else { return };
+        match wanted.reply.status {
+            204 => self.look_at(&product_id).await,
+            // An earlier try had done it.
+            404 if self.person.was_unknown(&wanted) => {}
+            _ => self.person.complain(&wanted, "the product is not deleted"),
+        }
+    }
+
+    /// Somebody looks at what has just been changed.
+    async fn look_at(&mut self, product_id: &str) {
+        let what = What::ReadProduct { product_id: product_id.to_owned() };
+        let request = Request::get(format!("/api/products/{product_id}"));
+        let Some(wanted) = self.person.ask_openly(what, request).await else { return };
+        match wanted.reply.status {
+            200 if wanted.reply.body["product_id"] == product_id => {}
+            404 if self.market.is_withdrawn(product_id) => {}
+            _ => self.person.complain(&wanted, "not the product as it is"),
         }
     }
 
@@ -115,10 +169,24 @@ impl Admin {
         };
         for wanted in answers.into_iter().flatten() {
             match wanted.reply.status {
-                200 if wanted.reply.body["product_id"] == product_id => self.last_change = Some(wish.clone()),
+                200 if wanted.reply.body["product_id"] == product_id => {
+                    self.last_change = Some(wish.clone());
+                    self.look_at(&product_id).await;
+                }
                 409 if change < 0 => {}
+                404 if self.market.is_withdrawn(&product_id) => {}
                 _ => self.person.complain(&wanted, "neither changed nor too little in stock"),
             }
+        }
+    }
+
+    async fn read_report(&mut self) {
+        let customer = self.person.account.as_ref().map(|account| account.user_id.clone());
+        let report = Report::any(&mut self.person.rng, customer.as_deref());
+        let what = What::ReadReport { path: report.path.clone() };
+        let Some(wanted) = self.person.ask(what, &report.request()).await else { return };
+        if let Some(complaint) = report.complaint(&wanted.reply) {
+            self.person.complain(&wanted, complaint);
         }
     }
 

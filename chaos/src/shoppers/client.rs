@@ -13,7 +13,7 @@ use tokio::time::timeout;
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A client of the shop's API.
-pub(super) struct ApiClient {
+pub(crate) struct ApiClient {
     http: Client<HttpConnector, Full<Bytes>>,
     api: String,
     /// Nobody waits longer for an answer. The API itself gives up later: then a request is repeated while the one before
@@ -22,7 +22,7 @@ pub(super) struct ApiClient {
 }
 
 /// A request, to be sent as often as it takes.
-pub(super) struct Request {
+pub(crate) struct Request {
     method: Method,
     path: String,
     headers: Vec<(HeaderName, String)>,
@@ -31,17 +31,17 @@ pub(super) struct Request {
 
 /// What was answered.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// `null` if there is none.
-    pub(super) body: Value,
-    pub(super) etag: Option<String>,
-    pub(super) request_id: Option<String>,
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) body: Value,
+    pub(crate) etag: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Request {
-    pub(super) fn get(path: impl Into<String>) -> Self {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path)
     }
 
@@ -58,11 +58,15 @@ impl Request {
         Self { body: Some(body), ..Self::new(Method::PUT, path) }
     }
 
+    pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, path) }
+    }
+
     pub(super) fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path)
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -81,7 +85,7 @@ impl Reply {
 
 impl ApiClient {
     /// A client that calls from this address.
-    pub(super) fn new(api: &str, from: IpAddr, patience: Duration) -> Self {
+    pub(crate) fn new(api: &str, from: IpAddr, patience: Duration) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_local_address(Some(from));
         let http = Client::builder(TokioExecutor::new()).build(connector);
@@ -89,7 +93,7 @@ impl ApiClient {
     }
 
     /// Sends it once. An error says why nobody knows what became of it.
-    pub(super) async fn send(&self, request: &Request, token: Option<&str>) -> Result<Reply, String> {
+    pub(crate) async fn send(&self, request: &Request, token: Option<&str>) -> Result<Reply, String> {
         match timeout(self.patience, self.exchange(request, token)).await {
             Ok(reply) => reply,
             Err(_) => Err(format!("no answer within {:?}", self.patience)),

@@ -128,6 +128,9 @@ impl Customer {
             (200, Some(tag)) if wanted.reply.body["product_id"] == id && Some(&tag) != known.as_ref() => {
                 self.read.insert(id, tag);
             }
+            (404, _) if self.market.is_withdrawn(&id) => {
+                self.read.remove(&id);
+            }
             _ => self.person.complain(&wanted, "not the product as it is"),
         }
     }

@@ -1,4 +1,7 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use rand::{RngExt, rngs::StdRng};
 
@@ -15,6 +18,8 @@ pub(super) struct Market(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     offers: Vec<Offer>,
+    /// Products that are gone, or may be.
+    withdrawn: HashSet<String>,
     orders: Vec<String>,
 }
 
@@ -33,6 +38,18 @@ impl Market {
 
     pub(super) fn offers(&self) -> usize {
         self.known().offers.len()
+    }
+
+    /// Takes a product from the market that is to be deleted.
+    pub(super) fn withdraw(&self, product_id: &str) {
+        let mut known = self.known();
+        known.offers.retain(|offer| offer.product_id != product_id);
+        known.withdrawn.insert(product_id.to_owned());
+    }
+
+    /// Whether a product may be gone.
+    pub(super) fn is_withdrawn(&self, product_id: &str) -> bool {
+        self.known().withdrawn.contains(product_id)
     }
 
     /// Some product, more likely one of those that everybody wants.

@@ -282,10 +282,8 @@ impl Person {
     }
 
     fn begin(&self, what: What) -> Deed {
-        let worth_keeping = !matches!(
-            what,
-            What::LogIn { .. } | What::Refresh | What::Browse | What::ReadProduct { .. } | What::ListOrders
-        );
+        let worth_keeping =
+            !matches!(what, What::LogIn { .. } | What::Refresh | What::Browse | What::ListOrders);
         Deed { number: self.journal.begin(self.number, what), began: Instant::now(), worth_keeping }
     }
 
@@ -311,9 +309,10 @@ impl Person {
     fn note(&self, deed: &Deed, tried: Try<'_>) -> Result<Reply, Duration> {
         let Try { token, at, took, reply } = tried;
         let outcome = match &reply {
-            Ok(Reply { status, body, request_id, .. }) => {
+            Ok(Reply { status, etag, body, request_id, .. }) => {
                 let body = if deed.worth_keeping || *status >= 400 { body.clone() } else { json!(null) };
-                Outcome::Answer { status: *status, body, request_id: request_id.clone() }
+                let (etag, request_id) = (etag.clone(), request_id.clone());
+                Outcome::Answer { status: *status, etag, body, request_id }
             }
             Err(error) => Outcome::NoAnswer(error.clone()),
         };

@@ -40,7 +40,7 @@ pub(super) enum Verdict {
 }
 
 /// What the shop's own secret can do: make tokens, and admins.
-pub(super) struct Secret {
+pub(crate) struct Secret {
     tokens: AccessTokens,
     pub(super) api_key: String,
 }
@@ -74,7 +74,7 @@ impl Token {
 }
 
 impl Secret {
-    pub(super) async fn read(world: &World) -> Result<Self> {
+    pub(crate) async fn read(world: &World) -> Result<Self> {
         let id = format!("{}/microservices/api-gateway", world.environment);
         let read = world.secrets.get_secret_value().secret_id(&id).send().await;
         let read = read.with_context(|| format!("can't read the secret {id}"))?;
@@ -91,6 +91,12 @@ impl Secret {
     pub(super) fn example() -> Self {
         let value = ApiSecret::new("key", "a secret of some 32 bytes, or more").unwrap();
         Self::of(Version { id: "1".to_owned(), value })
+    }
+
+    /// A token of somebody who runs the shop.
+    pub(crate) fn of_an_admin(&self) -> Result<String> {
+        let claims = Claims::new(Uuid::now_v7(), Role::Admin, seconds(SystemTime::now()).try_into()?);
+        Ok(self.tokens.sign(&claims)?)
     }
 
     /// A token for this user as a server would have made it now whose clock is off.
