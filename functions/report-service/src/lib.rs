@@ -13,6 +13,8 @@ mod domain;
 mod events;
 /// Routes, bodies, and what errors look like to clients.
 mod http;
+/// What reports are about, and how they are read.
+mod reports;
 /// Tables: what a change writes, rebuilds, the schema.
 mod repository;
 /// What operators ask for.
@@ -21,12 +23,13 @@ mod tasks;
 use access_token::AccessTokens;
 use aws_types::SdkConfig;
 use axum::{Router, extract::FromRef};
+use dynamodb_store::Cursors;
 use lambda_dispatch::{Change, Fact, HandlerError, Message, Service, Task};
 use serde_json::Value;
 use service_config::{ApiSecret, ConfigError, DEFAULT_TTL, SecretCache};
 use utoipa::openapi::OpenApi;
 
-use crate::{app::Projection, repository::Repository};
+use crate::{app::Projection, reports::Reports, repository::Repository};
 
 pub use crate::database::{Database, DatabaseError, Login, Place, SchemaMismatch};
 
@@ -37,6 +40,8 @@ pub struct ReportService {
     projection: Projection,
     tokens: AccessTokens,
     secret: SecretCache<ApiSecret>,
+    cursors: Cursors,
+    reports: Reports,
 }
 
 impl ReportService {
@@ -53,7 +58,9 @@ impl ReportService {
     /// The service on a given database, with a given secret.
     pub fn new(database: Database, secret: SecretCache<ApiSecret>) -> Self {
         let projection = Projection::new(Repository::new(database.clone()));
-        Self { database, projection, tokens: AccessTokens::new(secret.clone()), secret }
+        let reports = Reports::new(database.clone());
+        let (tokens, cursors) = (AccessTokens::new(secret.clone()), Cursors::new(secret.clone()));
+        Self { database, projection, reports, tokens, secret, cursors }
     }
 }
 

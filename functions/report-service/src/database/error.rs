@@ -77,6 +77,16 @@ impl DatabaseError {
         self.has_code(&["40001", "40P01"])
     }
 
+    /// A statement took longer than it may.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.has_code(&["57014"])
+    }
+
+    /// A number came out that is too large for its type.
+    pub(crate) fn is_out_of_range(&self) -> bool {
+        self.has_code(&["22003"])
+    }
+
     /// The server takes no writes: another one has become the first of the cluster.
     pub(crate) fn is_read_only(&self) -> bool {
         self.has_code(&["25006"])
