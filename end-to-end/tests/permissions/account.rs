@@ -48,6 +48,8 @@ pub(crate) enum Part {
     Network,
     /// X-Ray.
     Traces,
+    /// A cache of products.
+    Cache,
 }
 
 /// All roles of the account.
@@ -71,11 +73,13 @@ pub(crate) fn parts() -> HashSet<Part> {
     let functions = lambda("functions/")["Functions"].as_array().unwrap().clone();
     let aliases = json("kms", "TrentService.ListAliases", &json!({}));
     let key = format!("alias/{}", cloud::name("microservices"));
+    let has_cache = |function: &Value| function["Environment"]["Variables"]["CACHE_URL"].is_string();
     let networks = query("ec2", &[("Action", "DescribeVpcs"), ("Version", "2016-11-15")]);
     let found = [
         (Part::Key, aliases["Aliases"].as_array().unwrap().iter().any(|alias| alias["AliasName"] == *key)),
         (Part::Network, texts(&networks, "isDefault").any(|is_default| is_default == "false")),
         (Part::Traces, functions.iter().any(|function| function["TracingConfig"]["Mode"] == "Active")),
+        (Part::Cache, functions.iter().any(has_cache)),
     ];
     found.into_iter().filter_map(|(part, there)| there.then_some(part)).collect()
 }
@@ -179,7 +183,7 @@ impl Permission {
 
     /// The service whose function has this permission.
     pub(crate) fn service(&self) -> &'static str {
-        ["user-service", "product-service", "order-service", "secret-rotation"]
+        ["user-service", "product-service", "order-service", "report-service", "secret-rotation"]
             .into_iter()
             .find(|service| self.role.to_lowercase().starts_with(&service.replace('-', "")))
             .unwrap_or_else(|| panic!("{} is no function's role", self.role))
@@ -218,6 +222,8 @@ impl fmt::Display for Permission {
             Some((table, _)) => format!("{table}/stream"),
             None if resource.starts_with("function:") => resource.replace("-lambda-managed", "-lambda"),
             None if resource.starts_with("key/") => "key".to_owned(),
+            // RDS names the secret of a database's password itself.
+            None if resource.starts_with("secret:rds!cluster-") => "secret:rds!cluster".to_owned(),
             None if resource.starts_with("secret:") => resource.rsplit_once('-').unwrap().0.to_owned(),
             // A bucket bears the account's number.
             None => resource.replacen("-000000000000", "", 1),
@@ -233,6 +239,26 @@ pub(crate) fn log(service: &str, since: u64) -> Vec<String> {
     let events = json("logs", "Logs_20140328.FilterLogEvents", &input);
     let events = events["events"].as_array().unwrap();
     events.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Ends the processes of a service's function, as Lambda does with environments: the next call starts one anew.
+pub(crate) fn restart(service: &str) {
+    let function = format!("AWS_LAMBDA_FUNCTION_NAME={}", cloud::name(&format!("{service}-lambda")));
+    let cloud = format!("AWS_ENDPOINT_URL={}", url());
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) =
+            process.file_name().to_str().filter(|name| name.parse::<u32>().is_ok()).map(str::to_owned)
+        else {
+            continue;
+        };
+        // Others' processes, and those that end at this moment.
+        let Ok(environment) = std::fs::read(process.path().join("environ")) else { continue };
+        let has =
+            |variable: &str| environment.split(|byte| *byte == 0).any(|known| known == variable.as_bytes());
+        if has(&function) && has(&cloud) {
+            std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+        }
+    }
 }
 
 /// What the mapping of an event source to its function says about its last attempt.

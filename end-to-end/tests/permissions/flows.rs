@@ -1,5 +1,7 @@
 /// What the services do with files.
 pub(crate) mod files;
+/// What the services do with what is optional.
+pub(crate) mod optional;
 
 use std::{
     collections::HashMap,
@@ -54,6 +56,9 @@ pub(crate) enum Flow {
     /// A rotation of the secret, which fails, and then this step of it. Only the last one finishes it: after a second
     /// rotation the tokens of before the first would be refused.
     Rotation(&'static str),
+    /// What a function reads when it starts: without the permission a new environment logs why it can't, whether it does
+    /// without or ends.
+    Start(fn(&Shop) -> Effect),
     /// The function, which is in the VPC of this deployment, is told to join it.
     Network,
 }
@@ -165,6 +170,17 @@ impl Flow {
                 if step != "finishSecret" {
                     account::forget_rotation(&version);
                 }
+                None
+            }
+            Self::Start(begin) => {
+                account::restart(service);
+                let mut effect = begin(shop);
+                eventually(&format!("{service} logs {refusal:?}"), || {
+                    (effect.there)();
+                    is_logged("")
+                });
+                drop(withdrawn);
+                effect.wait();
                 None
             }
             Self::Network => {

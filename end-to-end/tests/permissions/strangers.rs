@@ -21,13 +21,14 @@ const BUCKETS: [(&str, &str, &str); 2] = [
     ("product-images", "images", "ProductServiceLambdaRole"),
 ];
 
-const QUEUES: [&str; 6] = [
+const QUEUES: [&str; 7] = [
     "stock-requests",
     "order-processing",
     "user-events",
     "order-deadlines",
     "avatar-uploads",
     "image-uploads",
+    "report-events",
 ];
 
 #[test]
@@ -75,6 +76,24 @@ fn no_role_reaches_what_belongs_to_another_service() {
             let written = secrets.put_secret_value().secret_id(cloud::secret_id()).secret_string("unasked");
             refused(&format!("{role} writes the secret"), written.send().await);
         }
+        let config =
+            as_role(roles.iter().find(|known| known.logical_id == "ReportServiceLambdaRole").unwrap());
+        for (_, table, topic) in SERVICES {
+            refused(&format!("report-service reads {table}"), read(&config, table).await);
+            refused(&format!("report-service publishes on {topic}"), publish(&config, topic).await);
+        }
+        for queue in QUEUES {
+            refused(&format!("report-service sends to {queue}"), send(&config, queue).await);
+        }
+        for (bucket, prefix, _) in BUCKETS {
+            refused("report-service gets a file", get(&config, bucket, &format!("{prefix}/x")).await);
+        }
+        refused("report-service reads the cache's token", read_secret(&config, "redis").await);
+        refused("report-service reads the source of the API key", read_source_of_api_key(&config).await);
+        let config =
+            as_role(roles.iter().find(|known| known.logical_id == "ProductServiceLambdaRole").unwrap());
+        refused("product-service reads where the database is", read_secret(&config, "database").await);
+
         let rotation = roles.iter().find(|known| known.logical_id == "SecretRotationLambdaRole").unwrap();
         let config = as_role(rotation);
         refused("the rotation reads the source of the API key", read_source_of_api_key(&config).await);
@@ -91,6 +110,12 @@ fn as_role(role: &Role) -> SdkConfig {
 async fn read_source_of_api_key(config: &SdkConfig) -> Result<impl Debug + use<>, impl Debug + use<>> {
     let secrets = aws_sdk_secretsmanager::Client::new(config);
     secrets.get_secret_value().secret_id(format!("{}/api-key", cloud::secret_id())).send().await
+}
+
+async fn read_secret(config: &SdkConfig, name: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {
+    let secrets = aws_sdk_secretsmanager::Client::new(config);
+    let id = format!("{}/microservices/{name}", cloud::environment());
+    secrets.get_secret_value().secret_id(id).send().await
 }
 
 async fn read(config: &SdkConfig, table: &str) -> Result<impl Debug + use<>, impl Debug + use<>> {

@@ -1,3 +1,5 @@
+/// The service that is there with `Reporting`.
+mod reports;
 /// Roles of parts that the local cloud has no machinery for.
 mod untried;
 
@@ -103,10 +105,12 @@ pub(crate) fn rows() -> Vec<Row> {
         user_service(),
         product_service(),
         order_service(),
+        reports::service(),
         secret_rotation(),
         untried::deployments(),
         untried::flow_log(),
         untried::instances(),
+        untried::proxy(),
     ];
     roles.into_iter().flat_map(|role| role.rows).collect()
 }
@@ -131,15 +135,8 @@ fn function(role: &'static str, log: &'static str) -> Grants {
 }
 
 fn common(service: &Common) -> Grants {
-    let (method, path) = service.guarded;
     function(service.role, service.log)
-        .add(
-            "ReadSecret",
-            &["secretsmanager:GetSecretValue"],
-            &["secret:microservices/api-gateway"],
-            "a token of another version of the secret is checked",
-            Flow::Secret(method, path),
-        )
+        .checks_tokens(service.guarded)
         .add(
             "ReadStream",
             &[
@@ -296,19 +293,14 @@ fn product_service() -> Grants {
             absent: files::absent_image_is_passed_over,
         })
         .add(
-            "JoinVpc",
-            &["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"],
-            &["*"],
-            "the function joins the VPC",
-            Flow::Network,
+            "ReadCacheSecret",
+            &["secretsmanager:GetSecretValue"],
+            &["secret:microservices/redis"],
+            "the cache is connected to",
+            Flow::Start(flows::optional::product_is_read),
         )
-        .add(
-            "JoinVpc",
-            &["ec2:AssignPrivateIpAddresses", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"],
-            &["*"],
-            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
-            None,
-        )
+        .only_with(Part::Cache, "ReadCacheSecret")
+        .joins_vpc()
         .only_with(Part::Network, "JoinVpc")
 }
 
@@ -400,6 +392,33 @@ impl Grants {
             &[queue],
             "a message that failed is soon tried again",
             Flow::Return(queue),
+        )
+    }
+
+    fn checks_tokens(self, (method, path): (&'static str, &'static str)) -> Self {
+        self.add(
+            "ReadSecret",
+            &["secretsmanager:GetSecretValue"],
+            &["secret:microservices/api-gateway"],
+            "a token of another version of the secret is checked",
+            Flow::Secret(method, path),
+        )
+    }
+
+    fn joins_vpc(self) -> Self {
+        self.add(
+            "JoinVpc",
+            &["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"],
+            &["*"],
+            "the function joins the VPC",
+            Flow::Network,
+        )
+        .add(
+            "JoinVpc",
+            &["ec2:AssignPrivateIpAddresses", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"],
+            &["*"],
+            "Lambda asks for it: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
+            None,
         )
     }
 

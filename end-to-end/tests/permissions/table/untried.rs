@@ -10,21 +10,14 @@ pub(super) fn deployments() -> Grants {
         "function:order-service-lambda",
         "function:order-service-lambda:live",
     ];
+    let of_reports = &["function:report-service-lambda", "function:report-service-lambda:live"];
+    let actions = &["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"];
+    let purpose = "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html";
     Grants::of("DeploymentRole")
-        .add(
-            "MoveAliases",
-            &["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
-            functions,
-            "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html",
-            None,
-        )
-        .add(
-            "WatchAlarms",
-            &["cloudwatch:DescribeAlarms"],
-            &["*"],
-            "CodeDeploy asks for it: docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html",
-            None,
-        )
+        .add("MoveAliases", actions, of_reports, purpose, None)
+        .only_with(Part::Role("ReportServiceLambdaRole"), "MoveAliases")
+        .add("MoveAliases", actions, functions, purpose, None)
+        .add("WatchAlarms", &["cloudwatch:DescribeAlarms"], &["*"], purpose, None)
         .optional()
 }
 
@@ -72,5 +65,17 @@ pub(super) fn instances() -> Grants {
             None,
         )
         .only_with(Part::Key, "LetVolumesUseKey")
+        .optional()
+}
+
+pub(super) fn proxy() -> Grants {
+    Grants::of("DatabaseProxyRole")
+        .add(
+            "ReadPassword",
+            &["secretsmanager:GetSecretValue"],
+            &["secret:rds!cluster"],
+            "RDS Proxy asks for it: docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-iam-setup.html",
+            None,
+        )
         .optional()
 }
