@@ -6,6 +6,9 @@
 
 /// Ranges of time, and what comes out.
 mod figures;
+/// Which indexes are used.
+#[cfg(test)]
+mod plans;
 
 use domain_events::{Currency, Money, Timestamp};
 use serde::{Deserialize, Serialize};
