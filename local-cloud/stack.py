@@ -1,6 +1,7 @@
 """A stack that `sam deploy` has put into the cloud at AWS_ENDPOINT_URL.
 
     python stack.py outputs dev                        # prints them as a JSON object
+    python stack.py passwords dev                      # those that its cache and its database were made with
     python stack.py deploy dev everything-on Name=x    # the same template with a set of parameters from
                                                        # template-checks/variants.json, and some of one's own
     python stack.py delete dev                         # empties its buckets first; fails if anything is left
@@ -33,6 +34,8 @@ def main() -> None:
         match sys.argv[1:]:
             case ["outputs", name]:
                 print(json.dumps(outputs(describe(name))))
+            case ["passwords", name]:
+                print(json.dumps(passwords(outputs(describe(name)))))
             case ["deploy", name, variant, *own]:
                 deploy(name, variant, dict(parameter.split("=", 1) for parameter in own))
             case ["delete", name]:
@@ -50,6 +53,22 @@ def describe(name: str) -> dict[str, Any]:
 
 def outputs(stack: dict[str, Any]) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def passwords(of: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What a Redis and a PostgreSQL need to stand in for the stack's, as far as it has these."""
+    secrets = boto3.client("secretsmanager")
+
+    def secret(arn: str) -> dict[str, str]:
+        return json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+
+    found = {}
+    if arn := of.get("CacheSecretArn"):
+        found["cache"] = secret(arn)
+    if arn := of.get("ReportingDatabaseSecretArn"):
+        database = secret(arn)
+        found["database"] = {"dbname": database["dbname"], **secret(database["password_secret_arn"])}
+    return found
 
 
 def deploy(name: str, variant: str, own: dict[str, str]) -> None:

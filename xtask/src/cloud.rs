@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, TryLockError},
     io::{self, Write},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::unix::fs::OpenOptionsExt,
     process::Command,
     time::Duration,
@@ -114,6 +114,13 @@ impl Cloud {
         Ok(serde_json::from_str(&output(&mut print, "outputs")?)?)
     }
 
+    /// The passwords that the stack's cache and database were made with.
+    pub(crate) fn passwords(self) -> Result<Value> {
+        let mut print = self.client(tools::PYTHON);
+        print.args([STACK, "passwords", ENVIRONMENT]);
+        Ok(serde_json::from_str(&output(&mut print, "passwords")?)?)
+    }
+
     /// Deploys what was deployed before with other parameters, also after it was deleted.
     pub(crate) fn redeploy(self, variant: &str, log: &str) -> Result<()> {
         execute(self.client("sh").args(["-c", &redeployment(variant)]), log)
@@ -219,6 +226,10 @@ pub(crate) struct State {
     pub(crate) port: u16,
     /// Password of the seeded admin. It is made for each cloud, which forgets everything when it ends.
     pub(crate) admin_password: String,
+    /// Where the Redis behind the cache listens, if that is on.
+    pub(crate) redis: Option<SocketAddr>,
+    /// Where the PostgreSQL behind the reports listens, if these are on.
+    pub(crate) postgres: Option<SocketAddr>,
 }
 
 impl State {
@@ -229,6 +240,8 @@ impl State {
             pid: state["pid"].as_i64()?.try_into().ok()?,
             port: state["port"].as_u64()?.try_into().ok()?,
             admin_password: state["admin_password"].as_str()?.to_owned(),
+            redis: address(&state["redis"]),
+            postgres: address(&state["postgres"]),
         })
     }
 
@@ -244,7 +257,13 @@ impl State {
     /// Leaves it, readable by this user alone. It is held for as long as the returned file is open, which the
     /// operating system ends with the process, however that ends.
     pub(crate) fn save(&self) -> Result<File> {
-        let text = json!({ "pid": self.pid, "port": self.port, "admin_password": self.admin_password });
+        let text = json!({
+            "pid": self.pid,
+            "port": self.port,
+            "admin_password": self.admin_password,
+            "redis": self.redis,
+            "postgres": self.postgres,
+        });
         if fs::exists(STATE)? {
             fs::remove_file(STATE)?;
         }
@@ -253,4 +272,8 @@ impl State {
         file.write_all(text.to_string().as_bytes()).with_context(|| format!("can't write {STATE}"))?;
         Ok(file)
     }
+}
+
+fn address(text: &Value) -> Option<SocketAddr> {
+    text.as_str()?.parse().ok()
 }

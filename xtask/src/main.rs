@@ -45,6 +45,8 @@ mod end_to_end;
 mod listener;
 /// What a new shop starts with: an admin and some products.
 mod seed;
+/// The real Redis and PostgreSQL behind a local cloud.
+mod servers;
 /// A client of the shop's HTTP API.
 mod shop;
 /// The Python tools and the build of the functions.
@@ -71,12 +73,15 @@ enum Task {
         /// Port on 127.0.0.1 that the local cloud listens on
         #[arg(long, default_value_t = 4566)]
         port: u16,
+        /// What the shop is to have beside the rest, on a real Redis and PostgreSQL: --with cache,reporting
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<servers::Extra>,
     },
     /// Tell the story of an order against the running shop: request, answer, events
     Demo,
     /// Print what a function logged in the running shop
     Logs {
-        /// user-service, product-service, order-service or secret-rotation
+        /// user-service, product-service, order-service, report-service or secret-rotation
         #[arg(value_parser = tools::FUNCTIONS)]
         function: String,
         /// Go on with what it logs from now on, until Ctrl-C
@@ -125,7 +130,7 @@ enum Task {
 fn main() -> ExitCode {
     let task = Task::parse();
     let outcome = prepare().and_then(|()| match task {
-        Task::Up { port } => up::run(port),
+        Task::Up { port, with } => up::run(port, &with),
         Task::Demo => demo::run(),
         Task::Logs { function, follow } => logs::run(&function, follow),
         Task::Test(selection) => checks::run(&selection),

@@ -8,7 +8,6 @@ use crate::{
 
 /// Brings the schema of the reports' database to what the deployed code expects: part of every deployment with reports.
 /// Again, it changes nothing.
-#[expect(dead_code, reason = "comes into use with deployments that have reports")]
 pub(crate) fn migrate(cloud: Cloud) -> Result<()> {
     build()?;
     let mut migrate = cloud.client(TOOLS);

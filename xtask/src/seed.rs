@@ -1,6 +1,6 @@
 use std::{fs::File, io::Read};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,6 +33,22 @@ pub(crate) fn fill(shop: &Shop, aws: &Aws, admin_password: &str) -> Result<()> {
             let created = shop.send("POST", "/api/products", &headers, Some(&product))?;
             created.expect(201).context("can't create a product")?;
         }
+    }
+    Ok(())
+}
+
+/// Has the admin order some of the products, unless that was done before.
+pub(crate) fn order(shop: &Shop, admin_password: &str) -> Result<()> {
+    let authorization = format!("Bearer {}", shop.log_in(ADMIN, admin_password)?);
+    let offered = shop.send("GET", "/api/products?limit=3", &[], None)?.expect(200)?;
+    let products = offered["items"].as_array().context("a list of products")?;
+    for (number, product) in products.iter().enumerate() {
+        // The same order again is answered as it was, and placed no second time.
+        let key = format!("seed-{number}");
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", &key)];
+        let item = json!({ "product_id": text(product, "product_id")?, "quantity": number + 1 });
+        let placed = shop.send("POST", "/api/orders", &headers, Some(&json!({ "items": [item] })))?;
+        ensure!(matches!(placed.status, 200..=299 | 409 | 422), "can't order: {placed}");
     }
     Ok(())
 }

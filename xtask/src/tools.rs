@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// The functions, by the name that crate, binary and folder share.
-pub(crate) const FUNCTIONS: [&str; 4] =
-    ["user-service", "product-service", "order-service", "secret-rotation"];
+pub(crate) const FUNCTIONS: [&str; 5] =
+    ["user-service", "product-service", "order-service", "report-service", "secret-rotation"];
 
 /// The interpreter that has the tools.
 pub(crate) const PYTHON: &str = ".local/venv/bin/python";

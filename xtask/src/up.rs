@@ -1,41 +1,61 @@
+use std::fs::File;
+
 use anyhow::{Context, Result, bail};
+use local_servers::{Postgres, Redis};
 
 use crate::{
-    cloud::{self, Access, Cloud, State},
-    processes::{self, log_path},
+    cloud::{self, Access, Cloud, ENVIRONMENT, State},
+    processes::{self, Group, log_path},
     progress::step,
+    report,
     seed::{self, ADMIN},
+    servers::{Extra, Servers},
     shop::{Shop, text},
     tools::{self, Turn},
 };
 
+/// What `up` has that ends with it.
+struct Own {
+    cloud: Group,
+    servers: Servers,
+    _held: File,
+}
+
 /// Runs the shop until Ctrl-C; or, if it runs already, deploys the code as it is now to it.
-pub(crate) fn run(port: u16) -> Result<()> {
+pub(crate) fn run(port: u16, with: &[Extra]) -> Result<()> {
     // Before anything that takes time.
-    find(port)?;
+    find(port, with)?;
     tools::install()?;
     let turn = Turn::take(".local/up.lock")?;
-    let running = find(port)?;
+    let running = find(port, with)?;
     step("build the services", || {
         tools::build().context("the services don't build: correct the error above, then run this again")
     })?;
     let (cloud, mut own) = match running {
         Some(cloud) => (cloud, None),
         None => {
-            let (cloud, process) =
-                step("start the local cloud", || Cloud::start(port, Access::Open, cloud::LOG))?;
-            let state = State { pid: cloud.pid, port, admin_password: seed::random_password()? };
-            (cloud, Some((process, state.save()?)))
+            let (cloud, own) = start(port, with)?;
+            (cloud, Some(own))
         }
     };
-    step("deploy template.yaml", || cloud.deploy("deploy"))?;
-    let shop = step("wait for the services", || cloud.shop(&cloud.outputs()?))?;
     let state = State::load().context("the local cloud's password is lost: stop it and run this again")?;
+    let extras = extras(&state);
+    step("deploy template.yaml", || cloud.deploy_with(&Extra::parameters(&extras), "deploy"))?;
+    if let Some(own) = &own {
+        own.servers.stand_in(cloud)?;
+    }
+    if extras.contains(&Extra::Reporting) {
+        step("bring the reports' database up to date", || report::migrate(cloud))?;
+    }
+    let shop = step("wait for the services", || cloud.shop(&cloud.outputs()?))?;
     step("admin and products", || seed::fill(&shop, &cloud.aws(), &state.admin_password))?;
+    if extras.contains(&Extra::Reporting) {
+        step("some orders", || seed::order(&shop, &state.admin_password))?;
+    }
     drop(turn);
 
     print_summary(cloud, &shop, &state)?;
-    let Some((process, _held)) = &mut own else {
+    let Some(own) = &mut own else {
         if State::is_held()? {
             println!("The shop was running already; the first `cargo xtask up` stays in charge of it.");
         } else {
@@ -45,7 +65,7 @@ pub(crate) fn run(port: u16) -> Result<()> {
         return Ok(());
     };
     println!("Ctrl-C stops the shop and forgets all its data.");
-    process.wait()?;
+    own.cloud.wait()?;
     if !processes::interrupted() {
         bail!("the local cloud ended by itself: see {}", log_path(cloud::LOG).display());
     }
@@ -53,17 +73,57 @@ pub(crate) fn run(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// The cloud that runs already; an error if it is elsewhere, or if the port is somebody else's.
-fn find(port: u16) -> Result<Option<Cloud>> {
-    match Cloud::running() {
-        Some(cloud) if cloud.port == port => Ok(Some(cloud)),
+/// Starts a cloud, and what it needs behind it.
+fn start(port: u16, with: &[Extra]) -> Result<(Cloud, Own)> {
+    let servers = if with.is_empty() {
+        Servers::default()
+    } else {
+        step("start Redis and PostgreSQL, as far as they are wanted", || Servers::start(with, "up"))?
+    };
+    let options = servers.options();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let (cloud, process) =
+        step("start the local cloud", || Cloud::start_with(port, Access::Open, &options, cloud::LOG))?;
+    let state = State {
+        pid: cloud.pid,
+        port,
+        admin_password: seed::random_password()?,
+        redis: servers.redis.as_ref().map(Redis::plain_address),
+        postgres: servers.postgres.as_ref().map(Postgres::plain_address),
+    };
+    Ok((cloud, Own { cloud: process, servers, _held: state.save()? }))
+}
+
+/// The cloud that runs already; an error if it is elsewhere or has not what is wanted, or if the port is somebody else's.
+fn find(port: u16, with: &[Extra]) -> Result<Option<Cloud>> {
+    let cloud = match Cloud::running() {
+        Some(cloud) if cloud.port == port => cloud,
         Some(cloud) => bail!(
             "the shop runs already on port {}: leave out --port {port}, or stop it with `kill {}`",
             cloud.port,
             cloud.pid
         ),
-        None => cloud::require_free(port).map(|()| None),
+        None => return cloud::require_free(port).map(|()| None),
+    };
+    let has = State::load().map(|state| extras(&state)).unwrap_or_default();
+    if with.iter().any(|extra| !has.contains(extra)) {
+        bail!("the shop runs already without this: stop it with `kill {}`, then run this again", cloud.pid);
     }
+    if !has.is_empty() && !State::is_held()? {
+        bail!(
+            "the `cargo xtask up` that started the shop is gone, and its Redis and PostgreSQL with it: stop the rest \
+             with `kill {}`, then run this again",
+            cloud.pid
+        );
+    }
+    Ok(Some(cloud))
+}
+
+/// What a running shop has beside the rest.
+fn extras(state: &State) -> Vec<Extra> {
+    let cache = state.redis.map(|_| Extra::Cache);
+    let reporting = state.postgres.map(|_| Extra::Reporting);
+    cache.into_iter().chain(reporting).collect()
 }
 
 fn print_summary(cloud: Cloud, shop: &Shop, state: &State) -> Result<()> {
@@ -99,5 +159,25 @@ Logs
   the local cloud: {log}
 "#
     );
+    if let Some(redis) = state.redis {
+        let token = cloud.aws().secret(&format!("{ENVIRONMENT}/microservices/redis"))?;
+        println!(
+            r#"The cache of products is on: Redis at {redis}, behind TLS for the services
+  REDISCLI_AUTH={} redis-cli -p {} --scan
+"#,
+            text(&token, "auth_token")?,
+            redis.port()
+        );
+    }
+    if let Some(postgres) = state.postgres {
+        println!(
+            r#"Reports are on: PostgreSQL at {postgres}, behind TLS for the services
+  ADMIN=$(curl -sS $SHOP/api/users/login {json} -d '{{"email":"{ADMIN}","password":"{password}"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  curl -sSw '\n' "$SHOP/api/reports/sales?by=product&from=$(date -u +%Y-%m-01)&to=$(date -u -d tomorrow +%F)" -H "authorization: Bearer $ADMIN"
+  psql -h 127.0.0.1 -p {} -U postgres microservices
+"#,
+            postgres.port()
+        );
+    }
     Ok(())
 }
