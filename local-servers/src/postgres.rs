@@ -3,17 +3,16 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Instant,
+    sync::Mutex,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    Front, LOOPBACK, POLL, PORTS_TRIED, START_DEADLINE, free_port,
+    Front, LOOPBACK,
     front::Protocol,
     installation::{self, Account, output, output_with},
+    is_ready, lock, on_free_port,
     process::{Folder, Process},
 };
 
@@ -28,8 +27,12 @@ const SETTINGS: [&str; 6] = [
     "timezone=UTC",
     "log_timezone=UTC",
 ];
-/// Copies a new cluster at the first start. Here, so that a process that is killed meanwhile leaves nothing of it.
-const START: &str = r#"new=$1; data=$2; shift 2; [ -e "$data" ] || cp -a "$new" "$data" && exec "$@""#;
+/// Copies a new cluster at the first start. Here, so that a process that is killed meanwhile leaves nothing of it. Later
+/// starts remove what the server says of itself, which may be left of an end that was no end in order.
+const START: &str = r#"new=$1; data=$2; shift 2; rm -f "$data/postmaster.pid"; [ -e "$data" ] || cp -a "$new" "$data" && exec "$@""#;
+const DATA: &str = "data";
+/// Where the server says how far it is.
+const STATUS: &str = "postmaster.pid";
 const ACCESS: &str = "
 host all postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
@@ -40,10 +43,8 @@ pub struct Postgres {
     front: Front,
     port: u16,
     programs: PathBuf,
-    new_cluster: PathBuf,
-    account: Account,
     // Ends before its folder.
-    process: Mutex<Option<Process>>,
+    process: Mutex<Process>,
     folder: Folder,
 }
 
@@ -58,21 +59,22 @@ impl Postgres {
         let account = Account::of_postgres()?;
         let home = installation::postgres(account)?;
         let programs = home.join("bin");
-        let new = new_cluster(&home, account)?;
-        let folder = Folder::create("postgres", account)?;
-        for _ in 0..PORTS_TRIED {
-            let port = plain.map_or_else(free_port, Ok)?;
-            if let Some(process) = run(&folder, &programs, &new, port, account)? {
-                let front = Front::start(Protocol::Postgres, (LOOPBACK, port).into(), front)?;
-                let process = Mutex::new(Some(process));
-                let new_cluster = new;
-                return Ok(Self { front, port, programs, new_cluster, account, process, folder });
+        let new_cluster = new_cluster(&home, account)?;
+        on_free_port(plain, |port| {
+            let folder = Folder::create("postgres", account)?;
+            let data = folder.path().join(DATA);
+            let mut command = Command::new("sh");
+            command.args(["-c", START, "start"]).arg(&new_cluster).arg(&data);
+            command.arg(programs.join("postgres")).arg("-D").arg(&data).args(["-p", &port.to_string()]);
+            command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+            // An immediate shutdown: it also ends the server's own children.
+            let process = Process::start(&command, &folder, "QUIT", account)?;
+            if !is_ready(&process, || accepts(&folder))? {
+                bail!("postgres does not start: {}", folder.log());
             }
-            if plain.is_some() {
-                break;
-            }
-        }
-        bail!("postgres does not start: {}", folder.log())
+            let front = Front::start(Protocol::Postgres, (LOOPBACK, port).into(), front)?;
+            Ok(Self { front, port, programs: programs.clone(), process: Mutex::new(process), folder })
+        })
     }
 
     /// Host and port of the TLS front, which is what a service is given.
@@ -156,22 +158,19 @@ impl Postgres {
 
     /// Ends the server as a power cut does. What was committed stays. The TLS front stays and closes what connects.
     pub fn stop(&self) -> Result<()> {
-        self.process().take().map_or(Ok(()), Process::stop)
+        lock(&self.process).stop()
     }
 
     /// Starts it anew where it was, with what was committed.
     pub fn restart(&self) -> Result<()> {
-        let mut process = self.process();
-        if let Some(running) = process.take() {
-            running.stop()?;
-        }
-        let started = run(&self.folder, &self.programs, &self.new_cluster, self.port, self.account)?;
-        *process = Some(started.with_context(|| format!("it does not start: {}", self.folder.log()))?);
+        let mut process = lock(&self.process);
+        process.restart()?;
+        ensure!(
+            is_ready(&process, || accepts(&self.folder))?,
+            "postgres does not start again: {}",
+            self.folder.log()
+        );
         Ok(())
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,40 +190,10 @@ fn new_cluster(home: &Path, account: Account) -> Result<PathBuf> {
     Ok(cluster.join("data"))
 }
 
-/// Runs the server, or answers nothing if it ends at once.
-fn run(
-    folder: &Folder,
-    programs: &Path,
-    new_cluster: &Path,
-    port: u16,
-    account: Account,
-) -> Result<Option<Process>> {
-    let data = folder.path().join("data");
-    let mut command = Command::new("sh");
-    command.args(["-c", START, "start"]).arg(new_cluster).arg(&data);
-    command.arg(programs.join("postgres")).arg("-D").arg(&data).args(["-p", &port.to_string()]);
-    command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    let status = data.join("postmaster.pid");
-    // Left by a server that could not clear up.
-    if status.exists() {
-        fs::remove_file(&status)?;
-    }
-    // An immediate shutdown: it also ends the server's own children.
-    let process = Process::start(&command, folder, "QUIT", account)?;
-    let started = Instant::now();
-    while !process.has_ended() {
-        let ready =
-            fs::read_to_string(&status).is_ok_and(|file| file.lines().any(|line| line.trim() == "ready"));
-        if ready {
-            return Ok(Some(process));
-        }
-        if started.elapsed() > START_DEADLINE {
-            bail!("postgres does not get ready: {}", folder.log());
-        }
-        thread::sleep(POLL);
-    }
-    process.stop()?;
-    Ok(None)
+/// Whether the server says that it accepts connections.
+fn accepts(folder: &Folder) -> bool {
+    fs::read_to_string(folder.path().join(DATA).join(STATUS))
+        .is_ok_and(|status| status.lines().any(|line| line.trim() == "ready"))
 }
 
 fn identifier(name: &str) -> String {

@@ -3,7 +3,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context, Result};
@@ -11,16 +11,19 @@ use anyhow::{Context, Result};
 use crate::{installation::Account, random_text};
 
 /// Runs a server until its own standard input ends, which the operating system sees to when the process that started it
-/// is gone. A line on it ends the server too, but leaves the folder. What this process was given open by others, say a lock,
-/// is not the server's.
+/// is gone; then it removes the folder. Before that a line `start` or `stop` ends the server, and `start` starts it again.
+/// What this process was given open by others, say a lock, is not the server's.
 const WATCHDOG: &str = r#"
 folder=$1; signal=$2; shift 2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-"$@" </dev/null >>"$folder/log" 2>&1 & server=$!
-echo $server
-read -r keep
-kill -s "$signal" $server; wait $server
-[ "$keep" ] || rm -rf "$folder"
+start() { "$@" </dev/null >>"$folder/log" 2>&1 & server=$!; }
+end() { [ -z "$server" ] || { kill -s "$signal" $server; wait $server; }; server=; }
+while read -r order; do
+  end
+  [ "$order" != start ] || start "$@"
+  echo $server
+done
+end; rm -rf "$folder"
 "#;
 
 /// A folder for what a server writes, `log` among it.
@@ -54,9 +57,11 @@ impl Drop for Folder {
     }
 }
 
-/// A server that runs. It ends with this value, and with this process.
+/// A server, which ends with this value, and with this process.
 pub(crate) struct Process {
     watchdog: Child,
+    answers: BufReader<ChildStdout>,
+    /// Its number, if it was started.
     server: String,
 }
 
@@ -70,23 +75,36 @@ impl Process {
         command.process_group(0).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut watchdog = command.spawn().context("can't start sh")?;
-        let mut server = String::new();
-        BufReader::new(watchdog.stdout.take().context("sh has no output")?).read_line(&mut server)?;
-        Ok(Self { watchdog, server: server.trim().to_owned() })
+        let answers = BufReader::new(watchdog.stdout.take().context("sh has no output")?);
+        let mut process = Self { watchdog, answers, server: String::new() };
+        process.restart()?;
+        Ok(process)
     }
 
-    /// Whether the server ended by itself: it is a zombie then, because the watchdog does not ask yet how it ended.
+    /// Whether there is no server, be it that it ended by itself: it is a zombie then, because the watchdog does not ask
+    /// yet how it ended.
     pub(crate) fn has_ended(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/stat", self.server));
         // The number, the name in brackets, the state.
         status.map_or(true, |status| status.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z')))
     }
 
-    /// Ends the server and leaves its folder.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        let mut orders = self.watchdog.stdin.take().context("the watchdog listens")?;
-        orders.write_all(b"keep\n")?;
-        self.watchdog.wait()?;
+    /// Ends the server.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.order("stop")
+    }
+
+    /// Starts the server, after its end if it runs.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.order("start")
+    }
+
+    fn order(&mut self, order: &str) -> Result<()> {
+        let orders = self.watchdog.stdin.as_mut().context("the watchdog listens")?;
+        writeln!(orders, "{order}").context("the watchdog of a server is gone")?;
+        self.server.clear();
+        self.answers.read_line(&mut self.server)?;
+        self.server.truncate(self.server.trim_end().len());
         Ok(())
     }
 }

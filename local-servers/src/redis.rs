@@ -3,21 +3,22 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
+    sync::Mutex,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    Front, LOOPBACK, POLL, PORTS_TRIED, START_DEADLINE, free_port,
+    Front, LOOPBACK,
     front::Protocol,
     installation::{self, Account},
+    is_ready, lock, on_free_port,
     process::{Folder, Process},
     random_text,
 };
 
+const SETTINGS: &str = "redis.conf";
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A `redis-server` with nothing in it, that keeps nothing on disk and asks for a password, as ElastiCache does with its
@@ -29,7 +30,7 @@ pub struct Redis {
     /// The password that it asks for now.
     required: Mutex<String>,
     // Ends before its folder.
-    process: Mutex<Option<Process>>,
+    process: Mutex<Process>,
     folder: Folder,
 }
 
@@ -41,20 +42,20 @@ impl Redis {
 
     /// Starts one with its TLS front and the server itself on given ports, where they are given.
     pub fn start_on(front: Option<u16>, plain: Option<u16>) -> Result<Self> {
-        let auth_token = random_text();
-        let folder = Folder::create("redis", Account::Own)?;
-        for _ in 0..PORTS_TRIED {
-            let port = plain.map_or_else(free_port, Ok)?;
-            if let Some(process) = run(&folder, port, &auth_token)? {
-                let front = Front::start(Protocol::Redis, (LOOPBACK, port).into(), front)?;
-                let (required, process) = (Mutex::new(auth_token.clone()), Mutex::new(Some(process)));
-                return Ok(Self { front, port, auth_token, required, process, folder });
+        on_free_port(plain, |port| {
+            let folder = Folder::create("redis", Account::Own)?;
+            let auth_token = random_text();
+            configure(&folder, port, &auth_token)?;
+            let mut command = Command::new(installation::redis_server()?);
+            command.arg(folder.path().join(SETTINGS)).arg("--dir").arg(folder.path());
+            let process = Process::start(&command, &folder, "KILL", Account::Own)?;
+            if !is_ready(&process, || answers(port, &auth_token))? {
+                bail!("redis-server does not start: {}", folder.log());
             }
-            if plain.is_some() {
-                break;
-            }
-        }
-        bail!("redis-server does not start: {}", folder.log())
+            let front = Front::start(Protocol::Redis, (LOOPBACK, port).into(), front)?;
+            let (required, process) = (Mutex::new(auth_token.clone()), Mutex::new(process));
+            Ok(Self { front, port, auth_token, required, process, folder })
+        })
     }
 
     /// Where it listens without TLS, for looks into it.
@@ -74,7 +75,7 @@ impl Redis {
 
     /// Asks for another password from now on, as if it had been made with that one. Who has logged in stays so.
     pub fn set_auth_token(&self, token: &str) -> Result<()> {
-        let mut required = self.required.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut required = lock(&self.required);
         let commands = [&["AUTH", required.as_str()][..], &["CONFIG", "SET", "requirepass", token]];
         ask(self.port, &commands).context("redis-server does not take another password")?;
         token.clone_into(&mut required);
@@ -93,46 +94,28 @@ impl Redis {
 
     /// Ends the server, and with it what it held. The TLS front stays and closes what connects.
     pub fn stop(&self) -> Result<()> {
-        self.process().take().map_or(Ok(()), Process::stop)
+        lock(&self.process).stop()
     }
 
     /// Starts it anew where it was, with nothing in it.
     pub fn restart(&self) -> Result<()> {
-        let mut process = self.process();
-        if let Some(running) = process.take() {
-            running.stop()?;
-        }
-        let required = self.required.lock().unwrap_or_else(PoisonError::into_inner);
-        let started = run(&self.folder, self.port, &required)?;
-        *process = Some(started.with_context(|| format!("it does not start: {}", self.folder.log()))?);
+        let (mut process, required) = (lock(&self.process), lock(&self.required));
+        configure(&self.folder, self.port, &required)?;
+        process.restart()?;
+        ensure!(
+            is_ready(&process, || answers(self.port, &required))?,
+            "redis-server does not start again: {}",
+            self.folder.log()
+        );
         Ok(())
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs the server, or answers nothing if it ends at once.
-fn run(folder: &Folder, port: u16, password: &str) -> Result<Option<Process>> {
-    let settings = folder.path().join("redis.conf");
-    let persistence = "save \"\"\nappendonly no\n";
-    fs::write(&settings, format!("bind {LOOPBACK}\nport {port}\nrequirepass \"{password}\"\n{persistence}"))?;
-    let mut command = Command::new(installation::redis_server()?);
-    command.arg(settings).arg("--dir").arg(folder.path());
-    let process = Process::start(&command, folder, "KILL", Account::Own)?;
-    let started = Instant::now();
-    while !process.has_ended() {
-        if answers(port, password) {
-            return Ok(Some(process));
-        }
-        if started.elapsed() > START_DEADLINE {
-            bail!("redis-server does not answer: {}", folder.log());
-        }
-        thread::sleep(POLL);
-    }
-    process.stop()?;
-    Ok(None)
+/// Writes what the server reads when it starts.
+fn configure(folder: &Folder, port: u16, password: &str) -> Result<()> {
+    let settings =
+        format!("bind {LOOPBACK}\nport {port}\nrequirepass \"{password}\"\nsave \"\"\nappendonly no\n");
+    fs::write(folder.path().join(SETTINGS), settings).context("can't write the settings of redis-server")
 }
 
 /// Whether the server there is the one with this password.

@@ -86,6 +86,8 @@ fn nothing_is_left_of_it() {
     let server = started();
     let folder = PathBuf::from(server.psql("postgres", "SHOW data_directory").unwrap());
     assert!(folder.is_absolute());
+    server.stop().unwrap();
+    assert!(folder.exists());
     drop(server);
     assert!(!folder.exists(), "{} is still there", folder.display());
 }

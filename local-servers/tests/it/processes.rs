@@ -13,13 +13,16 @@ use crate::eventually;
 /// Where the other process says which servers it has.
 const SAID: &str = "it has ";
 
-/// Not a test: what the other process is for, which waits to be killed.
+/// Not a test: what the other process is for, which waits to be killed. One of its servers is stopped by then.
 #[test]
 #[ignore = "started by the tests of this module"]
 fn have_servers() {
     let (redis, postgres) = (Redis::start().unwrap(), Postgres::start().unwrap());
-    let folder = postgres.psql("postgres", "SHOW data_directory").unwrap();
-    let line = format!("{SAID}{} {} {folder}\n", redis.plain_address().port(), postgres.plain_port());
+    let stopped = Postgres::start().unwrap();
+    let folders = [&postgres, &stopped].map(|server| server.psql("postgres", "SHOW data_directory").unwrap());
+    stopped.stop().unwrap();
+    let ports = format!("{} {}", redis.plain_address().port(), postgres.plain_port());
+    let line = format!("{SAID}{ports} {}\n", folders.join(" "));
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
     loop {
         std::thread::park();
@@ -29,7 +32,7 @@ fn have_servers() {
 struct Other {
     process: Child,
     ports: [u16; 2],
-    folder: String,
+    folders: Vec<String>,
 }
 
 impl Other {
@@ -48,7 +51,7 @@ impl Other {
         let line = line.expect("it says what it has");
         let words: Vec<&str> = line.split(' ').collect();
         let ports = [0, 1].map(|word| words[word].parse().unwrap());
-        Self { process, ports, folder: words[2].to_owned() }
+        Self { process, ports, folders: words[2..].iter().map(|&word| word.to_owned()).collect() }
     }
 }
 
@@ -63,7 +66,9 @@ fn servers_of_a_process_that_is_killed_end_and_leave_nothing() {
     for port in other.ports {
         eventually("a server ends", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
     }
-    eventually("its files are removed", || !Path::new(&other.folder).parent().unwrap().exists());
+    for folder in &other.folders {
+        eventually("its files are removed", || !Path::new(folder).parent().unwrap().exists());
+    }
 }
 
 #[test]
