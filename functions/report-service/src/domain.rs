@@ -6,6 +6,9 @@ use domain_events::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Characters of a reason that are kept.
+const REASON_LIMIT: usize = 200;
+
 /// An order as one event, or one row of its table, tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Order {
@@ -140,6 +143,11 @@ impl Line {
 /// A version as the database counts.
 pub(crate) fn version(version: u64) -> Result<i64, Uncountable> {
     i64::try_from(version).map_err(|_| Uncountable::Version(version))
+}
+
+/// A reason, as much of it as tells reasons apart: reports count by it, and no index takes a long text.
+pub(crate) fn reason(reason: String) -> String {
+    text(reason).chars().take(REASON_LIMIT).collect()
 }
 
 /// A text as the database takes it, which knows every character but one.

@@ -43,7 +43,7 @@ fn order_of(order: payload::Order, step: Step) -> Result<Order, Uncountable> {
         version: domain::version(order.version)?,
         user_id: Some(order.user_id),
         status: step.status,
-        reason: order.reason.map(domain::text),
+        reason: order.reason.map(domain::reason),
         total: order.total,
         placed_at: order.created_at,
         steps: vec![step],

@@ -171,7 +171,7 @@ fn order_of(row: OrderRow) -> Result<Order, HandlerError> {
         version: domain::version(row.version).map_err(wrong)?,
         user_id: row.user_id,
         status: row.status,
-        reason: row.reason.map(domain::text),
+        reason: row.reason.map(domain::reason),
         total: row.total,
         placed_at: row.created_at,
         steps: row.history,
