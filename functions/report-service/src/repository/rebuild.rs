@@ -172,9 +172,10 @@ impl Repository {
         Ok(swapped.bind(rebuild_id).fetch_optional(&mut *transaction).await?)
     }
 
-    /// Tells the planner what the new tables hold; it would learn that by itself only some time after the swap.
+    /// Tells the planner what the new tables hold; it would learn that by itself only some time after the swap. It needs no
+    /// lock but those of the tables, with which they can be written to.
     async fn gather_statistics(&self, rebuild_id: Uuid) -> Result<(), RebuildError> {
-        let mut transaction = self.begin(Hold::Together).await?;
+        let mut transaction = self.database.write().await?;
         sqlx::query(PATIENCE).execute(&mut *transaction).await?;
         check(&mut transaction, rebuild_id).await?;
         let analyze = "ANALYZE report_next.orders, report_next.order_lines, report_next.products";

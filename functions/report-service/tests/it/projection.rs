@@ -48,6 +48,7 @@ async fn an_order_is_as_its_last_event_says_and_remembers_when_each_of_them_was(
             "shipped_at": "2026-11-22T00:00:02+00:00",
             "delivered_at": "2026-11-22T00:00:03+00:00",
             "day": "2026-11-22",
+            "settled_after": 1000,
         }])
     );
     let line = |product_id: Uuid, units, revenue| {
