@@ -4,6 +4,8 @@ mod counters;
 mod images;
 /// What products were last seen to be offered for.
 mod known_offers;
+/// Products as clients see and change them, and the cache that they are read through.
+mod products;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,8 +15,8 @@ use uuid::Uuid;
 pub(crate) use self::{counters::Counters, known_offers::KnownOffers};
 use crate::{
     ProductService,
-    domain::{Line, NewProduct, OnceKey, Reservation, ReservationState},
-    repository::{Answered, Outcome, ProductError, ReservationRow},
+    domain::{Line, Reservation, ReservationState},
+    repository::{Outcome, ReservationRow},
 };
 
 /// How often a decision about an order's stock is made anew because the rows had changed meanwhile. Each time
@@ -34,23 +36,6 @@ pub(crate) enum StockError {
 }
 
 impl ProductService {
-    /// Puts a new product on offer; under a key only once.
-    pub(crate) async fn create(
-        &self,
-        new: NewProduct,
-        once: Option<OnceKey>,
-    ) -> Result<Answered, ProductError> {
-        let fingerprint = new.fingerprint();
-        let product = new.into_product(Uuid::now_v7(), self.clock.now());
-        match once {
-            Some(key) => self.repository.create_once(product, &key, fingerprint).await,
-            None => {
-                self.repository.create(&product).await?;
-                Ok(Answered { product, replayed: false })
-            }
-        }
-    }
-
     /// Takes the stock of an order, all of it or nothing. What was decided about an order once stays so, however
     /// often it is asked.
     pub(crate) async fn place(&self, order_id: Uuid, lines: &[Line]) -> Result<(), StockError> {

@@ -1,9 +1,10 @@
 use domain_events::{Payload, Timestamp, payload};
 use image_uploads::{FileId, Removed};
-use lambda_dispatch::{Change, Content, Fact, HandlerError, Message};
+use lambda_dispatch::{Change, Content, Fact, HandlerError, Message, Row};
 
 use crate::{
     ProductService,
+    cache::News,
     domain::{Line, Product, Reservation, ReservationState},
     repository::{CreationRow, ProductRow, ReservationRow, StockChangeRow},
 };
@@ -59,6 +60,25 @@ pub(crate) fn fact(change: &Change) -> Result<Option<Fact>, HandlerError> {
     } else {
         Err("the row is no product, no reservation, no upload and remembers no key".into())
     }
+}
+
+/// What changes make out of date in the cache. What can't be read is no news: it is told where it is to become an event.
+pub(crate) fn news(changes: &[&Change]) -> News {
+    let mut news = News::default();
+    let product = |row: Row<'_>| row.has("name").then(|| row.read::<ProductRow>().ok())?.map(Product::from);
+    for change in changes {
+        let before = change.before().and_then(product);
+        match (before, change.after()) {
+            (before, Some(row)) => {
+                if let Some(after) = product(row) {
+                    news.change(before.as_ref(), &after);
+                }
+            }
+            (Some(before), None) => news.removal(&before, change.time()),
+            (None, None) => {}
+        }
+    }
+    news
 }
 
 fn image_fact(Removed { file, traceparent }: Removed, time: Timestamp) -> Fact {

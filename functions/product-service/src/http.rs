@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use deserr::Deserr;
-use dynamodb_store::{Consistency, CursorError};
+use dynamodb_store::CursorError;
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
@@ -61,8 +61,7 @@ async fn list(
         CursorError::Invalid => Problem::invalid_field("/cursor", "must be the next_cursor of this list"),
         CursorError::Undecided(cause) => Problem::unavailable(10).caused_by(cause),
     })?;
-    let page = service.repository.products(query.category.as_ref(), after, query.limit.get()).await;
-    let page = page.map_err(ProductError::from)?;
+    let page = service.products(query.category.as_ref(), after, query.limit.get()).await?;
     let next_cursor = page.next.map(|next| service.cursors.seal(&scope, &next));
     let now = service.clock.now();
     let tag = page_tag(&page.items, service.period(&page.items, now), next_cursor.as_deref());
@@ -94,7 +93,7 @@ async fn read(
     PathId(id): PathId,
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let product = service.repository.product(id, Consistency::Eventual).await?;
+    let product = service.product(id).await?;
     let tag = EntityTag(product.version);
     // The version says nothing about the addresses of pictures, which expire if they are signed.
     let lasts = service.period(slice::from_ref(&product), service.clock.now()).is_none();
@@ -156,7 +155,7 @@ async fn replace(
     IfMatch(version): IfMatch,
     Json(body): Json<ReplacementBody>,
 ) -> Result<Tagged, Problem> {
-    let product = service.repository.change(id, body.into(), version, service.clock.now()).await?;
+    let product = service.change(id, body.into(), version).await?;
     Ok(tagged(&service, product).await?)
 }
 
@@ -184,7 +183,7 @@ async fn patch(
     if change.is_empty() {
         return Err(Problem::invalid_field("", "must have at least one field"));
     }
-    let product = service.repository.change(id, change, version, service.clock.now()).await?;
+    let product = service.change(id, change, version).await?;
     Ok(tagged(&service, product).await?)
 }
 
@@ -203,7 +202,7 @@ async fn remove(
     PathId(id): PathId,
     IfMatch(version): IfMatch,
 ) -> Result<StatusCode, Problem> {
-    service.repository.remove(id, version).await?;
+    service.remove(id, version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -242,7 +241,7 @@ async fn change_stock(
 ) -> Result<(Replayed, Tagged), Problem> {
     let once = key.map(|key| OnceKey::new(caller.user_id, &key));
     let order = StockOrder { product_id, change, expected, once };
-    let Answered { product, replayed } = service.repository.change_stock(&order, service.clock.now()).await?;
+    let Answered { product, replayed } = service.change_stock(&order).await?;
     Ok((Replayed(replayed), tagged(&service, product).await?))
 }
 
@@ -326,6 +325,7 @@ impl From<ProductError> for Problem {
             ProductError::NoSuchImage => Self::not_found("The product has no image with this id."),
             ProductError::Uploads(error) => Self::failure(error.is_retryable(), error),
             ProductError::Store(error) => Self::failure(error.is_retryable(), error),
+            ProductError::Read(error) => Self::failure(error.is_retryable(), error),
         }
     }
 }

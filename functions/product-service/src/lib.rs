@@ -7,6 +7,8 @@
 
 /// Reserving and releasing the stock of orders; making products; their pictures.
 mod app;
+/// Products in Redis, where there is one.
+mod cache;
 /// Products, reservations, and the decision about an order. No input or output.
 mod domain;
 /// Messages that it accepts, and the events that changes of its rows mean.
@@ -26,6 +28,7 @@ use lambda_dispatch::{Change, Fact, HandlerError, Message, Service};
 use service_config::{ApiSecret, SecretCache};
 use utoipa::openapi::OpenApi;
 
+pub use crate::cache::{Cache, CacheSecret, CacheSettings, Limits};
 use crate::{
     app::{Counters, KnownOffers},
     repository::Repository,
@@ -45,21 +48,27 @@ pub struct ProductService {
     counters: Counters,
     images: ImageUploads,
     clock: Clock,
+    /// What products are read through, if it is there: see [`Cache`].
+    cache: Option<Cache>,
 }
 
 impl ProductService {
-    /// The service as its environment describes it: `TABLE_NAME`, `BUCKET_NAME`, `SECRET_ID`, and `CDN_URL` if there is
-    /// one.
+    /// The service as its environment describes it: `TABLE_NAME`, `BUCKET_NAME`, `SECRET_ID`, and `CDN_URL` and `CACHE_URL`
+    /// with `CACHE_SECRET_ID` if there is one.
     pub async fn connect(aws: &SdkConfig) -> Result<Self, HandlerError> {
         let table = Table::new(aws, service_config::required("TABLE_NAME")?);
         let secret_id = service_config::required("SECRET_ID")?;
         let images = ImageUploads::connect(aws, table.clone(), IMAGES)?;
         let repository = Repository::new(table.clone());
         // The first call opens the connection to the table: better now than in somebody's request.
-        let (secret, warm_up) =
-            tokio::join!(SecretCache::load(aws, secret_id, service_config::DEFAULT_TTL), repository.reach());
+        let clock = Clock::default();
+        let (secret, warm_up, cache) = tokio::join!(
+            SecretCache::load(aws, secret_id, service_config::DEFAULT_TTL),
+            repository.reach(),
+            Cache::from_env(aws, &clock)
+        );
         telemetry::can_fail("warming up the table", warm_up);
-        Ok(Self::new(table, images, secret?, Clock::default()))
+        Ok(Self { cache: cache?, ..Self::new(table, images, secret?, clock) })
     }
 
     /// The service over a given table, pictures, secret and clock.
@@ -74,7 +83,13 @@ impl ProductService {
             counters: Counters::default(),
             images,
             clock,
+            cache: None,
         }
+    }
+
+    /// The service with a cache of its products.
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 }
 
@@ -99,6 +114,12 @@ impl Service for ProductService {
 
     async fn on_message(&self, message: Message) -> Result<(), HandlerError> {
         events::handle(self, message).await
+    }
+
+    async fn on_changes(&self, changes: &[&Change]) {
+        if let Some(cache) = &self.cache {
+            cache.tell(events::news(changes)).await;
+        }
     }
 
     fn event_of(&self, change: &Change) -> Result<Option<Fact>, HandlerError> {

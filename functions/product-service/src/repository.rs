@@ -7,6 +7,8 @@ mod reservations;
 /// Changes of the stock, and what is remembered of those that may be repeated.
 mod stock;
 
+use std::sync::Arc;
+
 use domain_events::{Money, Timestamp};
 use dynamodb_store::{
     Consistency, Feed, FeedEntry, Key, Page, Position, Reason, StoreError, Table, Transaction,
@@ -67,6 +69,9 @@ pub(crate) enum ProductError {
     Uploads(#[from] UploadError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Of a read that several have waited for.
+    #[error("{0}")]
+    Read(#[from] Arc<StoreError>),
 }
 
 /// A product as it is stored.
@@ -101,8 +106,24 @@ impl Repository {
     }
 
     pub(crate) async fn product(&self, id: Uuid, consistency: Consistency) -> Result<Product, ProductError> {
+        self.find(id, consistency).await?.ok_or(ProductError::NotFound)
+    }
+
+    /// A product, if there is one with this id.
+    pub(crate) async fn find(
+        &self,
+        id: Uuid,
+        consistency: Consistency,
+    ) -> Result<Option<Product>, StoreError> {
         let row: Option<ProductRow> = self.table.get(&Key::new(KEY, id), consistency).await?;
-        row.map(Product::from).ok_or(ProductError::NotFound)
+        Ok(row.map(Product::from))
+    }
+
+    /// Those products that there are, as they are now.
+    pub(crate) async fn find_many(&self, ids: &[Uuid]) -> Result<Vec<Product>, StoreError> {
+        let keys: Vec<Key> = ids.iter().map(|id| Key::new(KEY, id)).collect();
+        let rows: Vec<ProductRow> = self.table.get_many(&keys, Consistency::Strong).await?;
+        Ok(rows.into_iter().map(Product::from).collect())
     }
 
     /// Products of one category or of all, newest first.

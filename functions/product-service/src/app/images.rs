@@ -29,7 +29,9 @@ impl ProductService {
 
     /// Takes a picture from its product; if a version is expected, only at that one.
     pub(crate) async fn remove_image(&self, file: FileId, expected: Option<u64>) -> Result<(), ProductError> {
-        self.repository.remove_image(&self.images, file, expected, self.clock.now()).await
+        self.repository.remove_image(&self.images, file, expected, self.clock.now()).await?;
+        self.read_anew(file.owner).await;
+        Ok(())
     }
 
     /// Where the pictures of products are; `None` if they have none, for which nothing has to be signed.
