@@ -152,9 +152,8 @@ impl Cache {
 
     /// Makes known what has changed, in one round trip.
     pub(crate) async fn tell(&self, news: News) {
-        let now = self.0.clock.now();
         let mut commands = redis::pipe();
-        self.write(&mut commands, news.entries(), now);
+        self.write(&mut commands, news.entries());
         for list in news.lists() {
             self.set_generation(&mut commands, list);
         }
@@ -175,7 +174,7 @@ impl Cache {
         let product = repository.find(id, Consistency::Strong).await?;
         let entry = product.clone().map_or(Entry::Unknown, Entry::Product);
         let mut commands = redis::pipe();
-        self.write(&mut commands, [(id, &entry, read_at)], read_at);
+        self.write(&mut commands, [(id, &entry, read_at)]);
         self.run::<()>(&commands).await;
         Ok(product)
     }
@@ -197,7 +196,7 @@ impl Cache {
                 .extend(found.into_iter().map(|product| (product.product_id, Entry::Product(product))));
             let read = missing.iter().filter_map(|id| Some((*id, kept.entries.get(id)?, read_at)));
             let mut commands = redis::pipe();
-            self.write(&mut commands, read, read_at);
+            self.write(&mut commands, read);
             self.run::<()>(&commands).await;
             if let Some(page) = kept.complete(list) {
                 return Ok(page);
@@ -260,10 +259,9 @@ impl Cache {
         &self,
         commands: &mut Pipeline,
         entries: impl IntoIterator<Item = (Uuid, &'a Entry, Timestamp)>,
-        now: Timestamp,
     ) {
         let entries = entries.into_iter().filter_map(|(id, entry, true_at)| {
-            let (text, life) = entry.encode(true_at, now)?;
+            let (text, life) = entry.encode(true_at)?;
             Some((self.entry_key(id), text, life))
         });
         let entries: Vec<(String, String, u64)> = entries.collect();

@@ -49,7 +49,8 @@ struct Counter {
     store: String,
     topic: TopicStub,
     buckets: BucketStub,
-    secret: String,
+    /// The present text of all secrets, and the number of its version.
+    secret: Mutex<(String, u32)>,
     client: ureq::Agent,
     calls: Mutex<Vec<Call>>,
     /// Operations of which one answer each will not arrive.
@@ -58,7 +59,7 @@ struct Counter {
 
 impl CountingEndpoint {
     /// Starts on a free loopback port and stops when dropped. Every secret that is asked for has this text, in a version
-    /// `v1` that no other came before.
+    /// `v1`; what came before a version is never there.
     pub fn start(secret: impl Into<String>) -> Self {
         let store = Emulator::sdk_config().endpoint_url().expect("the emulator's address").to_owned();
         // What a service refuses is passed on to the function, not an error of this one.
@@ -67,7 +68,7 @@ impl CountingEndpoint {
             store,
             topic: TopicStub::start(),
             buckets: BucketStub::start(),
-            secret: secret.into(),
+            secret: Mutex::new((secret.into(), 1)),
             client,
             calls: Mutex::default(),
             lossy: Mutex::default(),
@@ -94,6 +95,12 @@ impl CountingEndpoint {
     /// What is in the buckets.
     pub fn buckets(&self) -> &BucketStub {
         &self.state.buckets
+    }
+
+    /// From now on every secret has this text, in another version.
+    pub fn change_secret(&self, text: impl Into<String>) {
+        let mut secret = self.state.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        *secret = (text.into(), secret.1 + 1);
     }
 
     /// The answer to the next call of an operation of DynamoDB gets lost: what it asks for is done, but its client hears
@@ -203,8 +210,12 @@ impl Counter {
                 json!({ "__type": "ResourceNotFoundException", "Message": "there is no version before" });
             return (StatusCode::BAD_REQUEST, content_type, error.to_string()).into_response();
         }
+        let (text, version) = &*self.secret.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = json!({
-            "ARN": request["SecretId"], "Name": request["SecretId"], "VersionId": "v1", "SecretString": self.secret,
+            "ARN": request["SecretId"],
+            "Name": request["SecretId"],
+            "VersionId": format!("v{version}"),
+            "SecretString": text,
         });
         (content_type, answer.to_string()).into_response()
     }

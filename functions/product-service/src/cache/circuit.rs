@@ -139,11 +139,8 @@ mod tests {
 
     /// How long nobody is let through from now on, to a tenth of a second.
     fn pause(circuit: &Circuit, now: Instant) -> Duration {
-        let tenths = (0_u32..).find(|tenths| {
-            let admission =
-                circuit.lock().open_until.is_none_or(|until| now + SECOND / 10 * *tenths >= until);
-            admission
-        });
+        let over = |at| circuit.lock().open_until.is_none_or(|until| at >= until);
+        let tenths = (0_u32..).find(|tenths| over(now + SECOND / 10 * *tenths));
         SECOND / 10 * tenths.unwrap()
     }
 

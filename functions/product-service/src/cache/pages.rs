@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_page_is_shown_in_its_generation_and_time() {
-        let at = |millis| Timestamp::from_millis(1_795_000_000_000 + millis);
+        let at = |millis: i64| Timestamp::from_millis(1_795_000_000_000 + millis);
         let page = KeptPage::new("one".to_owned(), at(0), vec![Uuid::from_u128(7)], None);
         let (text, _) = page.encode().unwrap();
         let decoded = |generation, now| KeptPage::decode(text.as_bytes(), generation, now);

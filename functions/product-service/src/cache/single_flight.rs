@@ -85,7 +85,8 @@ mod tests {
             }
         };
         for expected in 0..3 {
-            let all = join_all((0..10).map(|_| flights.join(&1, work())));
+            let mut all = join_all((0..10).map(|_| Box::pin(flights.join(&1, work()))));
+            assert_eq!(poll_immediate(&mut all).await, None);
             go.notify_one();
             assert_eq!(all.await, [expected; 10]);
             assert!(flights.lock().is_empty());
