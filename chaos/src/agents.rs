@@ -22,6 +22,8 @@ mod outages;
 mod poison;
 /// What the queues are set to for a run.
 mod queues;
+/// The reports are made anew.
+mod rebuild;
 
 use outages::{CacheFault, DatabaseFault, cause};
 
@@ -61,6 +63,7 @@ impl Agents {
         agents.tasks.spawn(kill_functions(agents.operator.clone(), Arc::clone(&agents.schedule)));
         agents.tasks.spawn(restart_the_cloud(Arc::clone(&agents.world), Arc::clone(&agents.schedule)));
         agents.tasks.spawn(poison::send(Arc::clone(&agents.world), Arc::clone(&agents.schedule)));
+        agents.tasks.spawn(rebuild::rebuild(Arc::clone(&agents.world), Arc::clone(&agents.schedule)));
         agents.tasks.spawn(cause::<CacheFault>(Arc::clone(stores), Arc::clone(&agents.schedule)));
         agents.tasks.spawn(cause::<DatabaseFault>(Arc::clone(stores), Arc::clone(&agents.schedule)));
         Ok(agents)

@@ -36,6 +36,7 @@ use std::{
 };
 
 use anyhow::Result;
+use operations::reports::{Difference, Verify};
 use serde_json::{Value, json};
 
 use crate::{
@@ -56,6 +57,9 @@ const STORIES: usize = 3;
 
 /// How often it is looked whether the shop shows what is, while that may still be kept from it by what the cache has.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long what differs may differ when it is compared.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// What product-service logs when it goes on without the cache for a while.
 const CACHE_FAILED: &str = "the cache failed";
@@ -117,6 +121,7 @@ const CHECKS: &[Check] = &[
     ("every product is reported under its name", reports::products_are_reported),
     ("the totals of the reports are those of the orders", reports::totals_are_reported),
     ("the API reports as many orders and sales as there are", report_answers::are_right),
+    ("`report verify` finds no difference", reports::verification_is_clean),
     ("no report knows a customer who is gone", reports::erased_are_gone),
     ("personal data of deleted accounts is nowhere, and never in an event", personal_data::is_gone),
 ];
@@ -147,6 +152,8 @@ pub(crate) struct Evidence<'a> {
     visit: Visit,
     /// What the API reports at the end.
     reports: Reports,
+    /// What an operator's comparison of the reports with the tables finds.
+    verified: Vec<String>,
 }
 
 /// Something that should not be, and whose it is.
@@ -191,9 +198,19 @@ pub(crate) async fn check(
         cache,
         visit: Visit::default(),
         reports: Reports::read(world).await?,
+        verified: verify(world).await?,
     };
     evidence.visit(world).await?;
     Ok(evidence.judge())
+}
+
+/// Compares the reports with the tables as an operator does.
+async fn verify(world: &World) -> Result<Vec<String>> {
+    let reports = operations::reports::Reports::find(&world.config, &world.environment).await?;
+    let found = reports.verify(&Verify { settle: SETTLE, progress: &|_| {} }).await?;
+    let differences =
+        found.differences.iter().map(|Difference { kind, id, says }| format!("{kind} {id}: {says}"));
+    Ok(differences.chain(found.unreadable).collect())
 }
 
 /// Everything that is in a table, by key.

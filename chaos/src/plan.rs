@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Cache,
     /// PostgreSQL does not work, or ends what it was at.
     Database,
+    /// An operator makes the reports anew.
+    Rebuild,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
             Self::Restart => Some(Duration::from_secs(50)),
             Self::Cache => Some(Duration::from_secs(8)),
             Self::Database => Some(Duration::from_secs(10)),
+            Self::Rebuild => Some(Duration::from_secs(40)),
             _ => None,
         }
     }

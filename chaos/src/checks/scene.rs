@@ -43,6 +43,7 @@ pub(super) struct Scene {
     pub(super) cache: Vec<Entry>,
     pub(super) visit: Visit,
     pub(super) reports: Reports,
+    pub(super) verified: Vec<String>,
     /// Milliseconds since 1970; everything takes its time.
     clock: u64,
 }
@@ -62,6 +63,7 @@ impl Scene {
             cache: vec![entry("dev:products:v1:product:1", "{}")],
             visit: Visit::default(),
             reports: reports(),
+            verified: Vec::new(),
             clock: 1_795_000_000_000,
         };
         scene.drained.dead_letters = vec![message("dev-stock-requests-dlq", r#"{"poison":"poison-1"}"#)];
@@ -253,6 +255,7 @@ impl Scene {
             cache: self.cache.clone(),
             visit: self.visit.clone(),
             reports: self.reports.clone(),
+            verified: self.verified.clone(),
         };
         let found = |findings: Vec<Finding>| findings.into_iter().map(|finding| finding.found).collect();
         let judged = CHECKS.iter().map(|(promise, check)| (*promise, found(check(&evidence))));
