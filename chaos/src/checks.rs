@@ -279,6 +279,8 @@ impl Evidence<'_> {
             ("publications", self.recording.events.len()),
             ("reads that had to be current", current),
             ("reads while Redis failed", bounded),
+            ("failures of the cache that functions saw", cached::failures(self).count()),
+            ("entries of the cache", self.cache.len()),
             ("rows of reports", self.report.values().map(Vec::len).sum()),
             ("dead letters", self.drained.dead_letters.len()),
             ("log lines", self.log.len()),

@@ -11,11 +11,12 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Evidence, Finding, number, text};
+use super::{CACHE_FAILED, Evidence, Finding, number, text};
 use crate::{
     announcements::is_id,
     journal::{Attempt, Deed, Outcome, What},
     plan::Kind,
+    story::LogLine,
     visit::PAGE,
 };
 
@@ -88,6 +89,11 @@ pub(super) fn lists_are_shown(evidence: &Evidence<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The lines in which functions say that they leave the cache alone for a while.
+pub(super) fn failures<'e>(evidence: &'e Evidence<'_>) -> impl Iterator<Item = &'e LogLine> {
+    evidence.log.iter().filter(|line| line.text.contains(CACHE_FAILED))
 }
 
 /// Whether what the API shows of a product is what the table has.
@@ -195,8 +201,7 @@ fn written<'e>(evidence: &'e Evidence<'_>) -> BTreeMap<&'e str, Vec<(SystemTime,
 /// while then and so leaves in it what others still find there.
 fn unwell(evidence: &Evidence<'_>) -> Vec<Period> {
     let injected = evidence.outages.iter().filter(|outage| outage.kind == Kind::Cache);
-    let seen = evidence.log.iter().filter(|line| line.text.contains(super::CACHE_FAILED));
     let since = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
-    let seen = seen.map(|line| (since(line.at), since(line.at) + LEFT_ALONE));
+    let seen = failures(evidence).map(|line| (since(line.at), since(line.at) + LEFT_ALONE));
     injected.map(|outage| (outage.from, outage.to + LEFT_ALONE)).chain(seen).collect()
 }
