@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask test` starts the cloud, deploys, and runs these with `SHOP_API_URL` (the API's address), `SHOP_CLOUD_URL`
 //! (the cloud's) and `SHOP_ENVIRONMENT` (the stack's environment) set; where they are needed, also with
-//! `SHOP_LOAD_BALANCER_URL` (the second front door's address) and `SHOP_DEPLOYMENT` (a command that deploys).
+//! `SHOP_LOAD_BALANCER_URL` (the second front door's address), `SHOP_DEPLOYMENT` (a command that deploys) and
+//! `SHOP_DATABASE` (where the reports' PostgreSQL listens without TLS).
 
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown beside the result")]
@@ -17,6 +18,7 @@ mod front_door;
 mod load;
 mod load_balancer;
 mod pictures;
+mod reports;
 mod rotation;
 mod security;
 mod sessions;

@@ -87,11 +87,12 @@ impl Reports {
             filled = run.fill() => filled.map(Some),
             () = stopped(stop) => Ok(None),
         };
-        match filled {
-            Ok(Some(gone)) => {
-                let rebuilt: Rebuilt = run.hand_over("swap", json!({})).await?;
-                Ok(Some(Rebuilt { gone, unreadable: run.unreadable.take(), ..rebuilt }))
-            }
+        let outcome = match filled {
+            Ok(Some(gone)) => run.swap(gone).await.map(Some),
+            stopped_or_failed => stopped_or_failed.map(|_| None),
+        };
+        match outcome {
+            Ok(Some(rebuilt)) => Ok(Some(rebuilt)),
             Ok(None) => run.abandon().await.map(|()| None),
             Err(error) if is_taken_over(&error) => {
                 Err(error.context("another rebuild has taken the place of this one"))
@@ -166,6 +167,11 @@ impl Run<'_> {
         input["rebuild_id"] = json!(self.id);
         let task = format!("rebuild/{what}");
         persistently(|| self.reports.task(&task, &input)).await
+    }
+
+    async fn swap(&self, gone: usize) -> Result<Rebuilt> {
+        let rebuilt: Rebuilt = self.hand_over("swap", json!({})).await?;
+        Ok(Rebuilt { gone, unreadable: self.unreadable.take(), ..rebuilt })
     }
 
     async fn abandon(&self) -> Result<()> {
