@@ -4,6 +4,8 @@
 //! `cargo xtask bench` builds all of it and runs it. In front of the functions is [`runtime_api`], behind them the
 //! [`store`], a process of its own; [`targets`] says what they are called with, and [`measure`] in which order.
 
+/// Reads with a cache and without.
+pub mod cache;
 /// One clock for all processes; processor time.
 pub mod clock;
 /// A sample event, filled in.

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    growth, hot_product, load,
+    cache, growth, hot_product, load,
     measure::{Bench, Plan, THIS_BUILD},
     report::Report,
     soak,
@@ -38,6 +38,8 @@ struct Cli {
 enum Command {
     /// Measure reads and pages of lists with a thousand rows and with a million
     Growth(GrowthOptions),
+    /// Measure reads of products through a cache, without one, and while it is down
+    Cache(cache::Options),
     /// Put a deployed shop under load
     #[command(hide = true)]
     Load(load::Options),
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
     let Cli { command, options } = Cli::parse();
     let outcome = match command {
         None => bench::stop_on_signals().and_then(|()| run(options)),
+        Some(Command::Cache(options)) => bench::stop_on_signals().and_then(|()| run_cache(&options)),
         Some(Command::Growth(options)) => bench::stop_on_signals().and_then(|()| run_growth(options)),
         Some(Command::HotProduct(options)) => {
             bench::stop_on_signals().and_then(|()| run_hot_product(&options))
@@ -172,6 +175,17 @@ fn run_growth(options: GrowthOptions) -> Result<()> {
     report.write(&options.out)?;
     println!("\n{}", report.text());
     println!("Written: growth.json in {}", options.out.display());
+    Ok(())
+}
+
+fn run_cache(options: &cache::Options) -> Result<()> {
+    let root = std::env::current_dir()?;
+    let work = root.join("target/bench");
+    let _turn = turn(&work)?;
+    let report = cache::run(&root, &work, options)?;
+    report.write(&options.out)?;
+    println!("\n{}", report.text());
+    println!("Written: cache.json and cache.md in {}", options.out.display());
     Ok(())
 }
 

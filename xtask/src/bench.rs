@@ -32,9 +32,9 @@ impl Arguments {
         self.has("--help") || self.has("-h")
     }
 
-    /// Whether services are compared with themselves alone, at different numbers of rows.
-    fn is_growth(&self) -> bool {
-        self.arguments.first().is_some_and(|argument| argument == "growth")
+    /// Whether services are compared with themselves alone: at different numbers of rows, or with a cache and without.
+    fn needs_no_references(&self) -> bool {
+        self.arguments.first().is_some_and(|argument| argument == "growth" || argument == "cache")
     }
 
     /// Whether an option is among them, with or without a value.
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return measure(command(RUNNER).args(&arguments.arguments));
     }
     build(arguments)?;
-    if !arguments.is_growth() {
+    if !arguments.needs_no_references() {
         step("build the references", build_references)?;
     }
     measure(command(RUNNER).args(&arguments.arguments))

@@ -36,6 +36,8 @@ const TABLES: [(&str, &str, &str); 3] = [
 
 /// Lets operators in. It is made up, as everything here.
 pub const API_KEY: &str = "the-api-key-of-a-benchmark";
+/// Lets services into a cache, where there is one.
+pub const CACHE_TOKEN: &str = "TheTokenOfABenchmarksCache0123456789";
 const JWT_SECRET: &str = "a-signing-secret-that-signs-for-no-shop";
 
 /// Under this name published events are counted among the calls.

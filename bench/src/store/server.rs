@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use yaml_serde::Value as Yaml;
 
 use super::{
-    API_KEY, Access, Command, JWT_SECRET, TABLES,
+    API_KEY, Access, CACHE_TOKEN, Command, JWT_SECRET, TABLES,
     contention::{Contention, refusal},
 };
 use crate::{
@@ -371,7 +371,8 @@ fn secret(body: &str) -> Answer {
         let error = json!({"__type": "ResourceNotFoundException", "Message": "no such version"});
         return Answer::json(400, error.to_string());
     }
-    let secret = json!({"api_key": API_KEY, "jwt_secret": JWT_SECRET}).to_string();
+    // One secret is all of them.
+    let secret = json!({"api_key": API_KEY, "jwt_secret": JWT_SECRET, "auth_token": CACHE_TOKEN}).to_string();
     let id = "0198b2c1-4a10-7c2e-8f31-5b7d9e0a1c02";
     Answer::json(
         200,
