@@ -51,11 +51,10 @@ const WRITE: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '20s'";
 
 /// How a transaction that reads begins: all its statements see the same moment. Reports read much of a few tables that
-/// are mostly in memory, one at a time, which the planner does not expect; and all that they sum is in indexes.
+/// are mostly in memory, one at a time, which the planner does not expect.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '5s'; \
     SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL jit = off; \
-    SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; \
-    SET LOCAL random_page_cost = 1.1; SET LOCAL work_mem = '32MB'";
+    SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL random_page_cost = 1.1; SET LOCAL work_mem = '32MB'";
 
 /// The roots of the certificates that RDS gives to databases; certificates/README.md says where they are from.
 const RDS_ROOTS: &str = include_str!("../certificates/rds-roots.pem");
