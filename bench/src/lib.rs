@@ -30,6 +30,8 @@ mod progress;
 mod quota;
 /// The table of results.
 pub mod report;
+/// Reports on many orders.
+pub mod reports;
 /// The stand-in for the Lambda Runtime API.
 pub mod runtime_api;
 /// Minutes under load: does anything grow?

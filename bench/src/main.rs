@@ -15,7 +15,7 @@ use bench::{
     cache, growth, hot_product, load,
     measure::{Bench, Plan, THIS_BUILD},
     report::Report,
-    soak,
+    reports, soak,
     store::{self, Transport},
     targets::{TARGETS, Target},
 };
@@ -45,6 +45,8 @@ enum Command {
     Load(load::Options),
     /// Call the services for minutes, and see whether their memory, descriptors or threads grow
     Soak(soak::Options),
+    /// Measure reports on a million order lines
+    Reports(reports::Options),
     /// Simulate that thousands order one product at once
     HotProduct(hot_product::Options),
     /// The process that stands for AWS, and talks to the one that measures
@@ -117,6 +119,7 @@ fn main() -> ExitCode {
         Some(Command::HotProduct(options)) => {
             bench::stop_on_signals().and_then(|()| run_hot_product(&options))
         }
+        Some(Command::Reports(options)) => bench::stop_on_signals().and_then(|()| run_reports(&options)),
         Some(Command::Load(options)) => bench::stop_on_signals().and_then(|()| run_load(&options)),
         Some(Command::Soak(options)) => bench::stop_on_signals().and_then(|()| run_soak(&options)),
         Some(Command::Store { template }) => store::serve(&template),
@@ -187,6 +190,17 @@ fn run_cache(options: &cache::Options) -> Result<()> {
     println!("\n{}", report.text());
     println!("Written: cache.json and cache.md in {}", options.out.display());
     Ok(())
+}
+
+fn run_reports(options: &reports::Options) -> Result<()> {
+    let root = std::env::current_dir()?;
+    let work = root.join("target/bench");
+    let _turn = turn(&work)?;
+    let report = reports::run(&root, &work, options)?;
+    report.write(&options.out)?;
+    println!("{}", report.text());
+    println!("Written: reports.md in {}", options.out.display());
+    report.check()
 }
 
 fn run_hot_product(options: &hot_product::Options) -> Result<()> {

@@ -16,6 +16,8 @@ pub enum Program {
     ProductService,
     /// The service.
     OrderService,
+    /// The service.
+    ReportService,
     /// The least that a function can do.
     NoOp,
     /// The leanest handler with the SDK.
@@ -105,6 +107,7 @@ impl Program {
             Self::UserService => "user-service",
             Self::ProductService => "product-service",
             Self::OrderService => "order-service",
+            Self::ReportService => "report-service",
             Self::NoOp => "no-op",
             Self::Lean => "lean",
             Self::Naive => "naive",
@@ -113,7 +116,7 @@ impl Program {
 
     /// Whether it belongs to the shop.
     pub fn is_service(self) -> bool {
-        matches!(self, Self::UserService | Self::ProductService | Self::OrderService)
+        matches!(self, Self::UserService | Self::ProductService | Self::OrderService | Self::ReportService)
     }
 
     /// All that it finds in its environment, as Lambda and the template set it, but for the Runtime API's address.
@@ -148,10 +151,12 @@ impl Program {
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
             ("AWS_SESSION_TOKEN", "a-session-token-of-nobody"),
             ("BUCKET_NAME", "dev-product-images-000000000000"),
+            ("DATABASE_SECRET_ID", "dev/microservices/database"),
             ("ENVIRONMENT", "dev"),
             ("EVENTS_TOPIC_ARN", &topic),
             ("LANG", "en_US.UTF-8"),
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/dev-report-events"),
             ("SECRET_ID", "dev/microservices/api-gateway"),
             ("STREAM_DLQ_URL", &queue),
             ("TABLE_NAME", table),

@@ -32,9 +32,12 @@ impl Arguments {
         self.has("--help") || self.has("-h")
     }
 
-    /// Whether services are compared with themselves alone: at different numbers of rows, or with a cache and without.
+    /// Whether services are compared with themselves alone: at different numbers of rows,
+    /// with a cache and without, or not compared at all.
     fn needs_no_references(&self) -> bool {
-        self.arguments.first().is_some_and(|argument| argument == "growth" || argument == "cache")
+        self.arguments
+            .first()
+            .is_some_and(|argument| ["growth", "cache", "reports"].contains(&&*argument.to_string_lossy()))
     }
 
     /// Whether an option is among them, with or without a value.

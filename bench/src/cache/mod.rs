@@ -141,10 +141,7 @@ impl<'a> Scene<'a> {
 
     fn builds(&self) -> Vec<(Build, &'static str)> {
         let before = self.options.before.as_ref().map(|_| (Build::Before, "before there was a cache"));
-        before
-            .into_iter()
-            .chain([(Build::WithoutCache, "off"), (Build::WithCache, "on")])
-            .collect()
+        before.into_iter().chain([(Build::WithoutCache, "off"), (Build::WithCache, "on")]).collect()
     }
 
     /// The same calls of warm functions, in turns.
@@ -224,7 +221,11 @@ impl<'a> Scene<'a> {
                 } else {
                     self.redis.line().refuse()?;
                 }
-                if hangs { self.redis.line().hang()? } else { self.redis.line().refuse()? }
+                if hangs {
+                    self.redis.line().hang()?
+                } else {
+                    self.redis.line().refuse()?
+                }
                 first.push(call(&mut function, &request)?);
                 for _ in 0..WHILE_DOWN {
                     open.push(call(&mut function, &request)?);

@@ -15,7 +15,8 @@ const PRICES: &str = "list prices in us-east-1 as known in November 2026: Dynamo
 /// Of a million reads of a row of up to 4 KB without strong consistency.
 const MILLION_READS: f64 = 0.0625;
 /// Two nodes for a month.
-const NODES: [(&str, f64); 2] = [("cache.r7g.large", 2.0 * 730.0 * 0.219), ("cache.t4g.small", 2.0 * 730.0 * 0.032)];
+const NODES: [(&str, f64); 2] =
+    [("cache.r7g.large", 2.0 * 730.0 * 0.219), ("cache.t4g.small", 2.0 * 730.0 * 0.032)];
 const SECONDS_A_MONTH: f64 = 730.0 * 3600.0;
 
 /// Everything about one run.
@@ -99,7 +100,10 @@ impl Report {
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let Self { date, commit, machine, calls, processes, .. } = self;
         writeln!(text, "# The product cache, measured\n")?;
-        writeln!(text, "Written by `cargo xtask bench cache --out docs/performance`; [cache.json](cache.json) has all figures.")?;
+        writeln!(
+            text,
+            "Written by `cargo xtask bench cache --out docs/performance`; [cache.json](cache.json) has all figures."
+        )?;
         writeln!(
             text,
             "{date}, commit {commit}, {}, {} cores. DynamoDB (in memory) and a real redis-server, both behind TLS, are on the \
@@ -107,7 +111,10 @@ impl Report {
             machine.cpu, machine.cores
         )?;
         writeln!(text, "## A warm call\n\n{calls} calls each, in turns.\n")?;
-        writeln!(text, "| call | cache | p50 | p99 | CPU of the function | calls to the table |\n|---|---|---:|---:|---:|---:|")?;
+        writeln!(
+            text,
+            "| call | cache | p50 | p99 | CPU of the function | calls to the table |\n|---|---|---:|---:|---:|---:|"
+        )?;
         for Figure { call, name, latency, cpu_per_call, store_calls_per_call } in &self.figures {
             let [p50, p99, cpu] = [latency.p50, latency.p99, *cpu_per_call].map(millis);
             writeln!(text, "| {call} | {name} | {p50} | {p99} | {cpu} | {store_calls_per_call:.2} |")?;
@@ -118,8 +125,14 @@ impl Report {
             let [ready, answered, late] = [ready.p50, answered.p50, answered.p90].map(millis);
             writeln!(text, "| {name} | {ready} | {answered} | {late} |")?;
         }
-        writeln!(text, "\n## Redis is down\n\n{processes} processes each: the request that finds out, and the 50 after it, while Redis is left alone.\n")?;
-        writeln!(text, "| Redis | the function had a connection | first request, p50 | longest | after that, p50 | p99 |\n|---|---|---:|---:|---:|---:|")?;
+        writeln!(
+            text,
+            "\n## Redis is down\n\n{processes} processes each: the request that finds out, and the 50 after it, while Redis is left alone.\n"
+        )?;
+        writeln!(
+            text,
+            "| Redis | the function had a connection | first request, p50 | longest | after that, p50 | p99 |\n|---|---|---:|---:|---:|---:|"
+        )?;
         for Down { how, connected, first, open } in &self.down {
             let connected = if *connected { "yes" } else { "no" };
             let [p50, max, open50, open99] = [first.p50, first.max, open.p50, open.p99].map(millis);
@@ -135,7 +148,10 @@ impl Report {
             "A read of a product costs half a unit, $0.0625 a million; a miss costs a whole one, because what is kept is read \
              consistently. In US dollars a month, without what a network costs that functions need to reach Redis:\n"
         )?;
-        writeln!(text, "| reads a second, all month | without a cache | saved at 50 % hits | 80 % | 95 % | 99 % |\n|---:|---:|---:|---:|---:|---:|")?;
+        writeln!(
+            text,
+            "| reads a second, all month | without a cache | saved at 50 % hits | 80 % | 95 % | 99 % |\n|---:|---:|---:|---:|---:|---:|"
+        )?;
         for rate in [10.0, 100.0, 1000.0, 5000.0, 20_000.0] {
             let without = rate * SECONDS_A_MONTH / 1e6 * MILLION_READS;
             write!(text, "| {rate} | {without:.0} |")?;
@@ -144,10 +160,18 @@ impl Report {
             }
             writeln!(text)?;
         }
-        writeln!(text, "\n| two nodes | a month | pay for themselves in reads at 80 % hits from | at 95 % from |\n|---|---:|---:|---:|")?;
+        writeln!(
+            text,
+            "\n| two nodes | a month | pay for themselves in reads at 80 % hits from | at 95 % from |\n|---|---:|---:|---:|"
+        )?;
         for (node, price) in NODES {
             let rate = |hits| price / (SECONDS_A_MONTH / 1e6 * MILLION_READS * saved_share(hits));
-            writeln!(text, "| `{node}` | {price:.2} | {:.0} reads a second | {:.0} |", rate(0.8), rate(0.95))?;
+            writeln!(
+                text,
+                "| `{node}` | {price:.2} | {:.0} reads a second | {:.0} |",
+                rate(0.8),
+                rate(0.95)
+            )?;
         }
         writeln!(
             text,
@@ -176,6 +200,9 @@ mod tests {
         assert_eq!([0.5, 1.0].map(saved_share), [0.0, 1.0]);
         let mut text = String::new();
         Report::write_costs(&mut text).unwrap();
-        assert!(text.contains("| 1000 | 164 | 0 | 99 |") && text.contains("| `cache.t4g.small` | 46.72 |"), "{text}");
+        assert!(
+            text.contains("| 1000 | 164 | 0 | 99 |") && text.contains("| `cache.t4g.small` | 46.72 |"),
+            "{text}"
+        );
     }
 }

@@ -103,6 +103,8 @@ enum Command {
     Latency(Nanos),
     /// Let a transaction keep its rows for this long, and refuse others meanwhile.
     Contention(Nanos),
+    /// Let every secret have these members, too.
+    Secret(BTreeMap<String, String>),
     /// Which messages were asked to come again, since this was asked last, and in how many seconds?
     Postponed,
 }
@@ -176,6 +178,12 @@ impl Store {
     /// does.
     pub fn set_contention(&mut self, kept: Duration) -> Result<()> {
         self.tell(&Command::Contention(kept.as_nanos().try_into()?))
+    }
+
+    /// Adds members to every secret. There is one content for all, in which each service finds its own.
+    pub(crate) fn add_to_secrets(&mut self, members: &[(&str, &str)]) -> Result<()> {
+        let members = members.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.tell(&Command::Secret(members.collect()))
     }
 
     /// The receipt handles of messages that functions gave another time to come again, and in how many seconds that is.

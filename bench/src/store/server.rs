@@ -45,6 +45,7 @@ struct Aws {
     database: Database,
     latency: AtomicU64,
     contention: Contention,
+    secret: Mutex<BTreeMap<String, String>>,
     book: Mutex<Book>,
 }
 
@@ -151,10 +152,13 @@ impl Aws {
             let request = serde_json::from_value(definition(&yaml, table, resource)?)?;
             database.create_table(request).with_context(|| format!("can't make the table {table}"))?;
         }
+        let secret = [("api_key", API_KEY), ("auth_token", CACHE_TOKEN), ("jwt_secret", JWT_SECRET)];
+        let secret = secret.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Ok(Self {
             database,
             latency: AtomicU64::default(),
             contention: Contention::default(),
+            secret: Mutex::new(secret),
             book: Mutex::default(),
         })
     }
@@ -194,6 +198,10 @@ impl Aws {
                 self.contention.set(kept);
                 Value::Null
             }
+            Command::Secret(members) => {
+                self.secret().extend(members);
+                Value::Null
+            }
             Command::Postponed => json!(mem::take(&mut self.book().postponed)),
         })
     }
@@ -208,7 +216,7 @@ impl Aws {
         self.count(operation, 1);
         match service {
             "DynamoDB_20120810" => self.dynamodb(operation, body),
-            "secretsmanager" => secret(body),
+            "secretsmanager" => secret(&self.secret(), body),
             "AmazonSQS" if operation == "ChangeMessageVisibility" => self.postpone(body),
             // What else queues are asked for is to keep what no function can do: whoever does, fails.
             _ => Answer::refusal(&format!("nobody here answers {target}")),
@@ -322,6 +330,10 @@ impl Aws {
         }
     }
 
+    fn secret(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -365,14 +377,14 @@ fn perform<Q: DeserializeOwned, A: Serialize>(
 }
 
 /// The secret that all services share. It was never rotated.
-fn secret(body: &str) -> Answer {
+fn secret(members: &BTreeMap<String, String>, body: &str) -> Answer {
     let request: Value = serde_json::from_str(body).unwrap_or_default();
     if request["VersionStage"] == "AWSPREVIOUS" {
         let error = json!({"__type": "ResourceNotFoundException", "Message": "no such version"});
         return Answer::json(400, error.to_string());
     }
     // One secret is all of them.
-    let secret = json!({"api_key": API_KEY, "jwt_secret": JWT_SECRET, "auth_token": CACHE_TOKEN}).to_string();
+    let secret = json!(members).to_string();
     let id = "0198b2c1-4a10-7c2e-8f31-5b7d9e0a1c02";
     Answer::json(
         200,
