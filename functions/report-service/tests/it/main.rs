@@ -11,6 +11,8 @@ mod harness;
 mod projection;
 /// Everything projected anew, beside what goes on.
 mod rebuild;
+/// Reports, over what events have told.
+mod reports;
 /// The events in `events/report-service`.
 mod samples;
 /// The schema, made and checked.
