@@ -61,10 +61,14 @@ pub(crate) fn secret_id() -> String {
 }
 
 pub(crate) fn api_key() -> String {
+    secret(&secret_id())["api_key"].as_str().unwrap().to_owned()
+}
+
+/// What a secret holds.
+pub(crate) fn secret(id: &str) -> Value {
     let client = aws_sdk_secretsmanager::Client::new(&config());
-    let secret = block_on(client.get_secret_value().secret_id(secret_id()).send()).unwrap();
-    let secret: Value = serde_json::from_str(secret.secret_string().unwrap()).unwrap();
-    secret["api_key"].as_str().unwrap().to_owned()
+    let secret = block_on(client.get_secret_value().secret_id(id).send()).unwrap();
+    serde_json::from_str(secret.secret_string().unwrap()).unwrap()
 }
 
 /// Calls a function itself, past all that usually does. An error is what the function says of it.
