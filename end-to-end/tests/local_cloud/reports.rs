@@ -158,7 +158,7 @@ fn damage_is_named_and_a_rebuild_heals_it_while_orders_are_placed() {
     let found = verify();
     let says = |id: &str| {
         let found: Vec<_> = found.differences.iter().filter(|found| found.id.to_string() == id).collect();
-        assert_eq!(found.len(), 1, "{id} in {:?}", found);
+        assert_eq!(found.len(), 1, "{id}: {found:?}");
         found[0].says.clone()
     };
     assert_eq!(says(status), "status CONFIRMED in the table, SHIPPED in the report");
