@@ -162,10 +162,10 @@ impl Database {
         }
     }
 
-    /// Learns from the failure of a transaction: a server that takes no writes any more, because another one has become
-    /// the first of the cluster, is not asked again over the same connections.
+    /// Learns from the failure of a transaction: what it is the connections' fault for is not tried again over those that
+    /// there are.
     pub(crate) fn learn_from(&self, error: &DatabaseError) {
-        if error.is_read_only() {
+        if error.is_of_the_connection() {
             *self.0.distrusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }

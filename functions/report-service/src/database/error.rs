@@ -87,9 +87,11 @@ impl DatabaseError {
         self.has_code(&["22003"])
     }
 
-    /// The server takes no writes: another one has become the first of the cluster.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.has_code(&["25006"])
+    /// The connection is at fault, and so it would be the next time: its server takes no writes because another one has
+    /// become the first of the cluster, or what it has prepared is of another schema.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        // Read-only transaction; cached plan must not change result type.
+        self.has_code(&["25006", "0A000"])
     }
 
     fn has_code(&self, codes: &[&str]) -> bool {

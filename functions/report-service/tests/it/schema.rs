@@ -98,3 +98,15 @@ async fn a_migration_waits_until_no_rebuild_is_under_way() {
     reports.task("rebuild/abandon", json!({})).await;
     reports.task("migrate", json!({})).await;
 }
+
+/// What a connection has prepared is of the schema as it was then.
+#[tokio::test]
+async fn a_column_that_changes_its_type_costs_a_try_and_no_more() {
+    let reports = Reports::open().await;
+    let read = || reports.try_task("read-products", json!({}));
+    read().await.unwrap();
+    reports.place.psql("ALTER TABLE report.products ALTER COLUMN name TYPE varchar(300)");
+    // The connection of either call may be the one that is in use, or another one.
+    let tries = [read().await, read().await, read().await];
+    assert!(tries.iter().filter(|tried| tried.is_err()).count() <= 1, "{tries:?}");
+}
