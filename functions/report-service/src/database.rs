@@ -7,6 +7,9 @@
 mod error;
 /// What the secrets say.
 mod secrets;
+/// Connections on which nothing comes any more.
+#[cfg(test)]
+mod silence;
 
 use std::{
     sync::{
@@ -107,6 +110,9 @@ impl Database {
                 let trusted = is_trusted(&since, meta);
                 Box::pin(async move { Ok(trusted && is_alive(connection).await) })
             })
+            // What is given back in mid-transaction, because the time of a request or message is up, may have fallen silent.
+            // The pool itself would wait for its rollback without an end, and count it as a connection for as long.
+            .after_release(|connection, _| Box::pin(async move { Ok(is_alive(connection).await) }))
             .connect_lazy_with(options);
         let applied = Mutex::new(applied);
         let roots = roots.as_bytes().to_vec();
