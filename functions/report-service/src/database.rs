@@ -10,6 +10,8 @@ mod secrets;
 /// Connections on which nothing comes any more.
 #[cfg(test)]
 mod silence;
+/// Transactions, and what becomes of their connections.
+mod transaction;
 
 use std::{
     sync::{
@@ -23,15 +25,16 @@ use aws_types::SdkConfig;
 use secrecy::ExposeSecret as _;
 use service_config::{ConfigError, DEFAULT_TTL, SecretCache};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Transaction,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
     migrate::Migrator,
-    pool::PoolConnectionMetadata,
+    pool::{PoolConnection, PoolConnectionMetadata},
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
 pub use self::{
     error::{DatabaseError, SchemaMismatch},
     secrets::{Login, Place},
+    transaction::Transaction,
 };
 
 /// The schema that this code knows, step by step.
@@ -104,15 +107,12 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // By the hook instead, which does not wait for ever.
+            // By `acquire` instead, which does not wait for ever.
             .test_before_acquire(false)
-            .before_acquire(move |connection, meta| {
+            .before_acquire(move |_, meta| {
                 let trusted = is_trusted(&since, meta);
-                Box::pin(async move { Ok(trusted && is_alive(connection).await) })
+                Box::pin(async move { Ok(trusted) })
             })
-            // What is given back in mid-transaction, because the time of a request or message is up, may have fallen silent.
-            // The pool itself would wait for its rollback without an end, and count it as a connection for as long.
-            .after_release(|connection, _| Box::pin(async move { Ok(is_alive(connection).await) }))
             .connect_lazy_with(options);
         let applied = Mutex::new(applied);
         let roots = roots.as_bytes().to_vec();
@@ -128,12 +128,12 @@ impl Database {
     }
 
     /// Begins a transaction for a report.
-    pub async fn read(&self) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+    pub async fn read(&self) -> Result<Transaction, DatabaseError> {
         self.begin(READ).await
     }
 
     /// Begins a transaction that changes something.
-    pub async fn write(&self) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+    pub async fn write(&self) -> Result<Transaction, DatabaseError> {
         self.begin(WRITE).await
     }
 
@@ -176,19 +176,33 @@ impl Database {
         }
     }
 
-    async fn begin(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+    async fn begin(&self, statement: &'static str) -> Result<Transaction, DatabaseError> {
         let rejected = self.follow_secrets();
         // On the heap: the future holds all that making a connection takes, which is seldom done.
-        let begun = match Box::pin(self.0.pool.begin_with(statement)).await {
+        let acquired = match Box::pin(self.acquire()).await {
             Err(error) if error::is_rejected_login(&error) => {
                 self.renew_login(rejected, error).await?;
-                Box::pin(self.0.pool.begin_with(statement)).await
+                Box::pin(self.acquire()).await
             }
-            begun => begun,
+            acquired => acquired,
         };
-        let mut transaction = begun?;
+        let mut transaction = Transaction::begin(acquired?, statement).await?;
         self.check_schema(&mut transaction).await?;
         Ok(transaction)
+    }
+
+    /// A connection that lives, as far as can be known. One that does not is dropped, without a goodbye for which it would
+    /// have to live.
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        for _ in 0..CONNECTIONS {
+            let mut connection = self.0.pool.acquire().await?;
+            if is_alive(&mut connection).await {
+                return Ok(connection);
+            }
+            drop(connection.detach());
+        }
+        // All that were there are gone: this one is new.
+        self.0.pool.acquire().await
     }
 
     /// Refuses a schema that this code does not know. Once it was the right one, it is not looked at again.

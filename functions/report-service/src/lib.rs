@@ -31,7 +31,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{app::Projection, reports::Reports, repository::Repository};
 
-pub use crate::database::{Database, DatabaseError, Login, Place, SchemaMismatch};
+pub use crate::database::{Database, DatabaseError, Login, Place, SchemaMismatch, Transaction};
 
 /// The service, and the state of its routes.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ mod schema;
 /// The statements that write, for either schema.
 mod statements;
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::statements::{LIVE, NEXT, Tables};
@@ -20,7 +20,7 @@ pub(crate) use self::{
     schema::{Migrated, MigrationError, Status},
 };
 use crate::{
-    database::{Database, DatabaseError},
+    database::{Database, DatabaseError, Transaction},
     domain::{Order, Product},
 };
 
@@ -81,7 +81,7 @@ impl Repository {
     }
 
     /// Begins a transaction that holds the lock.
-    async fn begin(&self, hold: Hold) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+    async fn begin(&self, hold: Hold) -> Result<Transaction, DatabaseError> {
         let mut transaction = self.database.write().await?;
         // A statement of its own: what is read after it has been done by then.
         let lock = match hold {

@@ -47,11 +47,8 @@ fn fixed<T: serde::de::DeserializeOwned + Send + Sync + 'static>(value: T) -> Se
     SecretCache::fixed(Versions { current: Version { id: "v1".to_owned(), value }, previous: None })
 }
 
-/// The function's time is up while transactions wait for an answer: what they leave behind must not be all the connections
-/// that there may be.
-#[tokio::test]
-async fn connections_that_fall_silent_in_mid_transaction_are_replaced() {
-    let server = Postgres::start().unwrap();
+/// A database with the schema, and the way to it.
+async fn on(server: &Postgres) -> (Database, Way) {
     server.set_password("reports", "a password").unwrap();
     server.create_database("reports", "reports").unwrap();
     let (host, port) = server.host_and_port();
@@ -59,18 +56,42 @@ async fn connections_that_fall_silent_in_mid_transaction_are_replaced() {
     let place = Place::new(&host, way.port, "reports", "the secret of the password");
     let database = Database::new(fixed(place), fixed(Login::new("reports", "a password")), server.roots());
     Repository::new(database.clone()).migrate().await.unwrap();
+    (database, way)
+}
 
-    let mut open = Vec::new();
+/// As many transactions as there can be at once.
+async fn all(database: &Database) -> Vec<Transaction> {
+    let mut transactions = Vec::new();
     for _ in 0..CONNECTIONS {
-        open.push(database.write().await.unwrap());
+        transactions.push(database.write().await.unwrap());
     }
+    transactions
+}
+
+/// The function's time is up while transactions wait for an answer: what they leave behind must not count as connections.
+#[tokio::test]
+async fn connections_that_fall_silent_in_mid_transaction_are_replaced() {
+    let server = Postgres::start().unwrap();
+    let (database, way) = on(&server).await;
+    let open = all(&database).await;
     way.fall_silent();
     for mut transaction in open {
         let answer = sqlx::query("SELECT").execute(&mut *transaction);
         assert!(tokio::time::timeout(Duration::from_millis(50), answer).await.is_err());
     }
-    let mut again = Vec::new();
-    for _ in 0..CONNECTIONS {
-        again.push(database.write().await.unwrap());
+    all(&database).await;
+}
+
+#[tokio::test]
+async fn connections_that_fall_silent_while_nobody_uses_them_are_replaced() {
+    let server = Postgres::start().unwrap();
+    let (database, way) = on(&server).await;
+    for transaction in all(&database).await {
+        transaction.commit().await.unwrap();
     }
+    while database.0.pool.num_idle() < CONNECTIONS as usize {
+        tokio::task::yield_now().await;
+    }
+    way.fall_silent();
+    all(&database).await;
 }

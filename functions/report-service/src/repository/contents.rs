@@ -63,6 +63,7 @@ impl Repository {
              ORDER BY o.order_id LIMIT $2",
         );
         let rows = rows.bind(after).bind(limit).bind(ids).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(selection.page(rows, |row: &OrderContents| row.order_id))
     }
 
@@ -79,6 +80,7 @@ impl Repository {
              ORDER BY product_id LIMIT $2",
         );
         let rows = rows.bind(after).bind(limit).bind(ids).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(selection.page(rows, |row: &ProductContents| row.product_id))
     }
 }

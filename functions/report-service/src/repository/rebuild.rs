@@ -169,7 +169,9 @@ impl Repository {
         let swapped = sqlx::query_as(
             "SELECT orders, lines, products FROM public.rebuild WHERE rebuild_id = $1 AND swapped_at IS NOT NULL",
         );
-        Ok(swapped.bind(rebuild_id).fetch_optional(&mut *transaction).await?)
+        let swapped = swapped.bind(rebuild_id).fetch_optional(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(swapped)
     }
 
     /// Tells the planner what the new tables hold; it would learn that by itself only some time after the swap. It needs no
