@@ -274,8 +274,8 @@ async fn is_alive(connection: &mut PgConnection) -> bool {
     matches!(tokio::time::timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
 }
 
-/// In whom to trust. What `SSL_CERT_FILE` names stands for itself; otherwise a database has a certificate of RDS' own
-/// authority for the region, and a proxy one of Amazon's.
+/// In whom to trust beside the public authorities, whom the client library always trusts. What `SSL_CERT_FILE` names stands
+/// for itself; otherwise a database has a certificate of RDS' own authority for the region, and a proxy one of Amazon's.
 fn trusted_roots() -> Result<String, ConfigError> {
     let roots = service_config::trusted_roots()?;
     Ok(match service_config::optional("SSL_CERT_FILE") {
