@@ -36,7 +36,7 @@ const WHILE_DOWN: usize = 50;
 /// What is measured, and how often.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Folder with the built services, as in <service>/bootstrap; if it is named, they are not built first
+    /// Folder with the built services, each as in user-service/bootstrap; if it is named, they are not built first
     #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
     services: PathBuf,
     /// Another build of the services, which knows nothing of a cache

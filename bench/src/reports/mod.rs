@@ -35,7 +35,7 @@ const WARM_UP: usize = 3;
 /// What is measured.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Folder with the built services, as in <service>/bootstrap; if it is named, they are not built first
+    /// Folder with the built services, each as in user-service/bootstrap; if it is named, they are not built first
     #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
     pub services: PathBuf,
     /// Calls for each figure
