@@ -253,7 +253,13 @@ fn product_service() -> Grants {
             "a product is removed",
             Flow::Answer(flows::delete_product),
         )
-        .add("UseTable", &["dynamodb:GetItem"], table, "a product is read", Flow::Answer(flows::read_product))
+        .add(
+            "UseTable",
+            &["dynamodb:GetItem"],
+            table,
+            "a product's image is asked for",
+            Flow::Answer(flows::ask_for_image),
+        )
         .add(
             "UseTable",
             &["dynamodb:PutItem"],
