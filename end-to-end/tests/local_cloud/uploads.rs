@@ -137,10 +137,11 @@ impl<'a> Album<'a> {
         upload
     }
 
-    /// Uploads a file and waits until it is attached.
+    /// Uploads a file and waits until it is attached and shown, which a cache hears of a moment later.
     pub(crate) fn show(self, file: &File) -> Upload {
         let upload = self.upload(file);
         assert_eq!(self.outcome(&upload), json!("attached"));
+        eventually("the picture is shown", || self.ids().contains(&upload.id).then_some(()));
         upload
     }
 
